@@ -1,0 +1,62 @@
+#!/bin/sh
+# The few commands that everyone uses; `./do` alone lists them.
+set -eu
+cd "$(dirname "$0")"
+
+# One virtual environment with everything, made anew when a project file changes.
+install() {
+    stamp=.venv/.installed
+    if [ -f "$stamp" ] && [ -z "$(find pyproject.toml */pyproject.toml constraints.txt -newer "$stamp")" ]; then
+        return
+    fi
+    [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
+    # bytecode once here saves seconds at each start of Meltano
+    .venv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode -c constraints.txt \
+        -e ./tap-pendo -e ./target-planhat -e ./demo --group dev --group meltano
+    touch "$stamp"
+}
+
+usage() {
+    cat <<'TXT'
+./do demo           Pendo (emulated) into PostgreSQL (embedded), end to end
+./do test [ARGS]    the tests (ARGS go to pytest)
+./do check          lint, types, import floors, generated files
+./do format         format, and fix what can be fixed
+./do generate       write the generated tables and the golden catalogue anew
+./do bench [ARGS]   throughput and memory of one large extraction
+./do pins           resolve constraints.txt anew
+./do run COMMAND    any command in the environment
+TXT
+}
+
+command=${1:-help}
+[ $# -eq 0 ] || shift
+case "$command" in
+    demo | test | check | format | generate | bench | pins | run) install ;;
+    install) install; exit ;;
+    *) usage; [ "$command" = help ]; exit ;;
+esac
+PATH="$PWD/.venv/bin:$PATH"
+export PATH UV_COMPILE_BYTECODE=1
+
+case "$command" in
+    demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
+    test) exec python -m pytest "$@" ;;
+    check)
+        ruff check
+        ruff format --check
+        mypy
+        lint-imports --no-cache
+        python docs/generate.py --check
+        ;;
+    format) ruff check --fix; ruff format ;;
+    generate) exec python docs/generate.py ;;
+    bench) exec python benchmarks/extract.py "$@" ;;
+    pins)
+        uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
+            tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
+            --group dev --group meltano -o constraints.txt
+        ;;
+    run) exec "$@" ;;
+esac

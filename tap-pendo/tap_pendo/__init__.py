@@ -1,0 +1,1 @@
+"""Singer tap for Pendo: every Pendo object as a stream."""

@@ -1,0 +1,5 @@
+"""`python -m tap_pendo`."""
+
+from tap_pendo.tap import TapPendo
+
+TapPendo.cli()

@@ -1,0 +1,115 @@
+"""The request bodies of POST /api/v1/aggregation: the only place that spells Pendo's pipelines.
+
+Source: pendo-api.md §3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from tap_pendo.windows import Period, Window, to_ms
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Body = dict[str, t.Any]
+ALL_APPS = 'expandAppIds("*")'
+
+
+def literal(text: str) -> str:
+    r"""Quote a string for an expression: only `\` and `"` are escaped (pendo-api.md §3.6)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def body(name: str, pipeline: Sequence[dict[str, t.Any]]) -> Body:
+    """Wrap a pipeline in the request envelope."""
+    return {
+        "response": {"mimeType": "application/json"},
+        "request": {"requestId": name, "name": name, "pipeline": list(pipeline)},
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Cursor:
+    """Where to go on in rows sorted by (time, visitor): at a pair, behind it, or the pair alone."""
+
+    time: int
+    visitor: str
+    reach: t.Literal["from", "behind", "alone"]
+
+    def expression(self, time_field: str) -> str:
+        """Write the filter; a missing visitor sorts before all others and compares with nothing."""
+        now, later = f"{time_field} == {self.time}", f"{time_field} > {self.time}"
+        if self.reach == "from":
+            if not self.visitor:
+                return f"{time_field} >= {self.time}"
+            return f"{later} || ({now} && visitorId >= {literal(self.visitor)})"
+        if self.reach == "behind":
+            if not self.visitor:
+                return f"{later} || ({now} && !isEmpty(visitorId))"
+            return f"{later} || ({now} && visitorId > {literal(self.visitor)})"
+        if not self.visitor:
+            return f"{now} && isEmpty(visitorId)"
+        return f"{now} && visitorId == {literal(self.visitor)}"
+
+
+def events(  # noqa: PLR0913 - each is a part of the request
+    source: str,
+    *,
+    period: Period,
+    window: Window,
+    app_ids: Sequence[int],
+    exclude_list: str,
+    sort: Sequence[str],
+    cursor: Cursor | None,
+    limit: int | None,
+) -> Body:
+    """Rows of an event source in one window, of all apps and entities, sorted, at most `limit`."""
+    source_step = {
+        source: {"appId": list(app_ids) or ALL_APPS, "blacklist": exclude_list},
+        "timeSeries": {
+            "period": f"{period}Range",
+            "first": to_ms(window.start),
+            # the bucket that holds `last` is included, so end - 1 ms
+            "last": to_ms(window.end) - 1,
+        },
+    }
+    steps: list[dict[str, t.Any]] = [{"source": source_step}]
+    if cursor:
+        steps.append({"filter": cursor.expression(sort[0])})
+    if sort:
+        steps.append({"sort": list(sort)})
+    if limit:
+        steps.append({"limit": limit})
+    return body(source, steps)
+
+
+def people(  # noqa: PLR0913 - each is a part of the request
+    source: str,
+    *,
+    params: dict[str, t.Any] | None,
+    id_field: str,
+    since: int | None,
+    after: str | None,
+    limit: int | None,
+) -> Body:
+    """Visitors or accounts changed since a moment (epoch ms) or never stamped, behind an id."""
+    updated = "metadata.auto.lastupdated"
+    conditions = []
+    if since is not None:
+        conditions.append(f"(isNull({updated}) || {updated} >= {since})")
+    if after is not None:
+        conditions.append(f"{id_field} > {literal(after)}")
+    steps: list[dict[str, t.Any]] = [{"source": {source: params}}]
+    if conditions:
+        steps.append({"filter": " && ".join(conditions)})
+    steps.append({"sort": [id_field]})
+    if limit:
+        steps.append({"limit": limit})
+    return body(source, steps)
+
+
+def whole(source: str) -> Body:
+    """Every row of an object source."""
+    return body(source, [{"source": {source: None}}])

@@ -1,0 +1,309 @@
+"""The only HTTP: hosts, key, rate limit, retries, and answers decoded as they arrive.
+
+Source: pendo-api.md §1. No message holds the key, a URL's host or a visitor's id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import email.utils
+import logging
+import random
+import re
+import threading
+import time
+import typing as t
+from datetime import datetime
+from http.cookiejar import DefaultCookiePolicy
+
+import backoff
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+
+from tap_pendo import decoding
+from tap_pendo.errors import (
+    BrokenBodyError,
+    ForbiddenError,
+    RefusedError,
+    TapError,
+    UnavailableError,
+)
+from tap_pendo.windows import UTC
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+REGIONS = {
+    "us": "https://app.pendo.io",
+    "us1": "https://us1.app.pendo.io",
+    "eu": "https://app.eu.pendo.io",
+    "jpn": "https://app.jpn.pendo.io",
+    "au": "https://app.au.pendo.io",
+}
+AGGREGATION = "/api/v1/aggregation"
+VERIFY = "/api/v1/token/verify"
+
+# Waits without Retry-After: 1, 2, 4, … 60 seconds; about two minutes in all
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 60.0
+MAX_TRIES = 8
+_CONNECT_SECONDS = 30.0
+_CHUNK_BYTES = 64 * 1024
+_RETRY = {408, 413, 429, 500, 502, 503, 504}
+
+KEY_REFUSED = (
+    "Pendo refuses the `integration_key`: allowed is a key of the subscription in `region` "
+    "that has not been revoked"
+)
+
+logger = logging.getLogger("tap-pendo.client")
+T = t.TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """What Pendo says about a key."""
+
+    valid: bool
+    write: bool = False
+
+
+class Limiter:
+    """At most so many calls a second to each endpoint, over all threads."""
+
+    def __init__(
+        self,
+        per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gap = 1 / per_second
+        self._clock, self._sleep = clock, sleep
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, endpoint: str) -> None:
+        """Take the endpoint's next free moment and sleep until it comes."""
+        with self._lock:
+            now = self._clock()
+            turn = max(self._next.get(endpoint, now), now)
+            self._next[endpoint] = turn + self._gap
+        if turn > now:
+            self._sleep(turn - now)
+
+    def pause(self, endpoint: str, seconds: float) -> None:
+        """Let nobody call the endpoint for a while."""
+        with self._lock:
+            until = self._clock() + seconds
+            self._next[endpoint] = max(self._next.get(endpoint, until), until)
+
+
+class PendoClient:
+    """Speaks to one Pendo host with one key. Safe to use from several threads.
+
+    Every method raises `UnavailableError` when Pendo cannot answer, after `MAX_TRIES` tries;
+    `RefusedError` when it refuses the request; `ForbiddenError` when it refuses a valid key this
+    object; `TapError` when it refuses the key.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        timeout: float = 300,
+        per_second: float = 25,
+        connections: int = 4,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._timeout = (min(_CONNECT_SECONDS, timeout), timeout)
+        self._limiter = Limiter(per_second)
+        self._session = requests.Session()
+        self._session.headers["x-pendo-integration-key"] = key
+        # no cookies: with none to write, threads share the session safely
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=connections + 1))
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._session.close()
+
+    def access(self, tries: int = MAX_TRIES) -> Access:
+        """Ask what the key may do (§1.3); a refused key is an answer, not an error."""
+        try:
+            said = self._retried(lambda: self._json("GET", VERIFY), tries)
+        except ForbiddenError:
+            return Access(valid=False)
+        except RefusedError as error:
+            # 400: the key of another region (§1.1)
+            logger.debug("Key check: %s", error)
+            return Access(valid=False)
+        said = said if isinstance(said, dict) else {}
+        return Access(valid=said.get("valid") is not False, write=bool(said.get("writeAccess")))
+
+    def get(self, path: str, params: dict[str, str] | None = None) -> t.Any:
+        """GET a JSON document, whole."""
+        with self._key_questioned():
+            return self._retried(lambda: self._json("GET", path, params=params))
+
+    def rows(
+        self, body: dict[str, t.Any], count: Callable[[], None] = lambda: None
+    ) -> Iterator[list[decoding.Row]]:
+        """POST an aggregation; yield blocks of its rows as they arrive.
+
+        Args:
+            body: the request, from `aggregation`.
+            count: called once for each request that is sent.
+
+        Raises:
+            BrokenBodyError: the answer broke off; what was yielded before is whole.
+        """
+
+        def post() -> requests.Response:
+            count()
+            return self._open("POST", AGGREGATION, json=body)
+
+        with self._key_questioned():
+            opened = self._retried(post)
+        with opened as response:
+            try:
+                yield from decoding.blocks(response.iter_content(_CHUNK_BYTES))
+            except requests.RequestException as error:
+                raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
+
+    def rest(self, error: UnavailableError, failures: int) -> None:
+        """Wait before an answer that broke off is asked for again, as after other failures."""
+        wait = min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT)
+        logger.warning("%s; try %d in %.0f s", error, failures + 1, wait)
+        time.sleep(wait)
+
+    def _json(self, method: str, path: str, **kwargs: t.Any) -> t.Any:
+        with self._open(method, path, **kwargs) as response:
+            try:
+                return msgspec.json.decode(response.content)
+            except requests.RequestException as error:
+                raise BrokenBodyError(f"{path}: the answer broke off ({_reason(error)})") from error
+            except msgspec.DecodeError as error:
+                raise BrokenBodyError(f"{path}: the answer is not whole JSON") from error
+
+    def _open(self, method: str, path: str, **kwargs: t.Any) -> requests.Response:
+        """Send one request; the answer's body is still to be read, and the answer to be closed."""
+        self._limiter.wait(path)
+        try:
+            response = self._session.request(
+                method,
+                self._base_url + path,
+                timeout=self._timeout,
+                stream=True,
+                # a redirect would carry the key to another host
+                allow_redirects=False,
+                **kwargs,
+            )
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise UnavailableError(f"{path}: no answer ({_reason(error)})") from error
+        except requests.RequestException as error:
+            raise RefusedError(f"{path}: cannot be asked ({_reason(error)})") from error
+        try:
+            self._check(response, path, kwargs.get("json"))
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _check(self, response: requests.Response, path: str, body: t.Any) -> None:
+        """Sort a status by what happens next (§1.4)."""
+        status = response.status_code
+        if status == requests.codes.ok:
+            return
+        said = f"{path}: {status} {_said(response, body)}".rstrip()
+        if status in {401, 403}:
+            raise ForbiddenError(said)
+        if status not in _RETRY:
+            raise RefusedError(said)
+        wait = _retry_after(response)
+        if status == requests.codes.too_many_requests and wait:
+            self._limiter.pause(path, wait)
+        raise UnavailableError(said, wait)
+
+    @contextlib.contextmanager
+    def _key_questioned(self) -> Iterator[None]:
+        """On 403, ask whether it is the key that is refused."""
+        try:
+            yield
+        except ForbiddenError:
+            if not self.access().valid:
+                raise TapError(KEY_REFUSED) from None
+            raise
+
+    @staticmethod
+    def _retried(call: Callable[[], T], tries: int = MAX_TRIES) -> T:
+        retrying = backoff.on_exception(
+            _waits,
+            UnavailableError,
+            max_tries=tries,
+            jitter=None,
+            on_backoff=_log_wait,
+            logger=None,
+        )
+        return retrying(call)()
+
+
+def _waits() -> Generator[float, UnavailableError, None]:
+    """Seconds to wait after each failure: what Pendo asks for, else doubling with some jitter."""
+    error = yield 0.0
+    own = FIRST_WAIT
+    while True:
+        if error.retry_after is not None:
+            error = yield error.retry_after
+        else:
+            error = yield own * random.uniform(1, 1.25)  # noqa: S311 - spreads calls, no secret
+            own = min(own * 2, LONGEST_WAIT)
+
+
+def _log_wait(details: t.Any) -> None:
+    logger.warning(
+        "%s; try %d in %.0f s", details["exception"], details["tries"] + 1, details["wait"]
+    )
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds that Pendo asks to wait: a number or an HTTP date; None if it does not say."""
+    text = response.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds)
+
+
+def _said(response: requests.Response, body: t.Any) -> str:
+    """Pendo's own words on one line; the ids in our filters, which it may quote, are masked."""
+    try:
+        text = " ".join(response.text.split())[:300]
+    except requests.RequestException:
+        return ""
+    for step in body["request"]["pipeline"] if body else ():
+        for value in re.findall(r'"((?:[^"\\]|\\.)+)"', str(step.get("filter", ""))):
+            text = text.replace(value, "…")
+    return text
+
+
+def _reason(error: BaseException) -> str:
+    """Kinds of the error and its causes, without their texts, which name hosts and URLs."""
+    names: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(names) < 3:  # noqa: PLR2004 - three say enough
+        names.append(type(seen).__name__)
+        inner = seen.args[0] if seen.args else None
+        reason = getattr(inner, "reason", None)
+        seen = reason if isinstance(reason, BaseException) else seen.__cause__
+    return " < ".join(dict.fromkeys(names))

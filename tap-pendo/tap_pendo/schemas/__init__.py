@@ -1,0 +1,1 @@
+"""The fields of every Pendo object, by family: pure data."""

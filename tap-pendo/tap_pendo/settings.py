@@ -1,0 +1,297 @@
+"""The settings: their types, their defaults, and one clear line for each that is wrong.
+
+No message shows a value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import typing as t
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+from singer_sdk import typing as th
+
+from tap_pendo.client import REGIONS
+from tap_pendo.windows import Grid, Order, Period, from_text, months_before
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jsonschema import ValidationError
+
+DEFAULT_MONTHS = 3
+
+SCHEMA: dict[str, t.Any] = th.PropertiesList(
+    th.Property(
+        "integration_key",
+        th.StringType(pattern=r"^[\x21-\x7e]+$"),
+        required=True,
+        secret=True,
+        title="Integration key",
+        description="Key from Pendo's Settings, Integrations, Integration Keys. Reading should "
+        "need no write access (unverified).",
+    ),
+    th.Property(
+        "region",
+        th.StringType(allowed_values=list(REGIONS)),
+        default="us",
+        title="Region",
+        description="Data centre of the subscription; picks the base URL. A key is valid in its "
+        "own region only.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType(pattern=r"^https?://[^\s/]+"),
+        title="API URL",
+        description="Base URL instead of the region's: a single-tenant host, or an emulator.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="How far back event streams are read; 2013-01-01 is everything that Pendo "
+        "has. Default: three months before the first run, then fixed in the state.",
+    ),
+    th.Property(
+        "end_date",
+        th.DateTimeType,
+        title="End date",
+        description="Exclusive end of the event streams, for a back-fill in parts: buckets that "
+        "start in [start_date, end_date) are read.",
+    ),
+    th.Property(
+        "app_ids",
+        th.ArrayType(th.IntegerType),
+        title="App ids",
+        description="Only these apps: their definitions and events. Default: every app.",
+    ),
+    th.Property(
+        "period",
+        th.StringType(allowed_values=list(t.get_args(Period))),
+        default="hour",
+        title="Period",
+        description="Bucket of the grouped event streams.",
+    ),
+    th.Property(
+        "timezone",
+        th.StringType,
+        default="UTC",
+        title="Time zone",
+        description="Time zone of the Pendo subscription (IANA name), in which its days begin; "
+        "needed for `period: day`, and where it is off UTC by part of an hour.",
+    ),
+    th.Property(
+        "lookback_days",
+        th.NumberType(minimum=0),
+        default=3,
+        title="Look-back in days",
+        description="Time before the bookmark that the first run of each UTC day reads again, "
+        "because Pendo's events arrive late.",
+    ),
+    th.Property(
+        "lookback_hours",
+        th.NumberType(minimum=0),
+        default=12,
+        title="Look-back in hours",
+        description="Time before the bookmark that the other runs of the day read again.",
+    ),
+    th.Property(
+        "backfill_order",
+        th.StringType(allowed_values=list(t.get_args(Order))),
+        default="newest_first",
+        title="Back-fill order",
+        description="Whether the history is read from its newest or its oldest end.",
+    ),
+    th.Property(
+        "include_anonymous_visitors",
+        th.BooleanType,
+        default=False,
+        title="Include anonymous visitors",
+        description="Whether `visitors` holds those that never identified themselves. Events "
+        "are always complete.",
+    ),
+    th.Property(
+        "exclude_list",
+        th.StringType(allowed_values=["apply", "ignore"]),
+        default="apply",
+        title="Exclude list",
+        description="Whether Pendo's exclude list (internal users) is applied to events.",
+    ),
+    th.Property(
+        "concurrency",
+        th.IntegerType(minimum=1, maximum=64),
+        default=4,
+        title="Concurrency",
+        description="Requests in flight.",
+    ),
+    th.Property(
+        "max_calls_per_second",
+        th.NumberType(exclusive_minimum=0, maximum=100),
+        default=25,
+        title="Calls per second",
+        description="Most calls a second to one endpoint of Pendo, over all streams.",
+    ),
+    th.Property(
+        "request_timeout",
+        th.NumberType(exclusive_minimum=0),
+        default=300,
+        title="Request time-out",
+        description="Seconds to wait for Pendo to send something.",
+    ),
+    th.Property(
+        "page_size",
+        th.IntegerType(minimum=1),
+        default=50_000,
+        title="Page size",
+        description="Most rows that are asked for in one answer.",
+    ),
+    additional_properties=False,
+).to_dict()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings as the streams use them; moments are aware UTC."""
+
+    base_url: str
+    integration_key: str
+    region: str
+    start_date: datetime | None
+    end_date: datetime | None
+    app_ids: tuple[int, ...]
+    period: Period
+    zone: ZoneInfo
+    lookback_days: timedelta
+    lookback_hours: timedelta
+    backfill_order: Order
+    include_anonymous_visitors: bool
+    exclude_list: str
+    concurrency: int
+    max_calls_per_second: float
+    request_timeout: float
+    page_size: int
+
+    def grid(self, period: Period) -> Grid:
+        """Buckets of a stream."""
+        return Grid(period, self.zone)
+
+    def default_start(self, now: datetime) -> datetime:
+        """History depth of a first run without `start_date`."""
+        return months_before(now, DEFAULT_MONTHS)
+
+
+def parsed(config: Mapping[str, t.Any]) -> Settings:
+    """Turn a valid configuration into settings; call `problems` first."""
+    return Settings(
+        base_url=config.get("api_url") or REGIONS[config["region"]],
+        integration_key=config["integration_key"],
+        region=config["region"],
+        start_date=_moment(config, "start_date"),
+        end_date=_moment(config, "end_date"),
+        app_ids=tuple(sorted(set(config.get("app_ids") or ()))),
+        period=config["period"],
+        zone=ZoneInfo(config["timezone"]),
+        lookback_days=timedelta(days=config["lookback_days"]),
+        lookback_hours=timedelta(hours=config["lookback_hours"]),
+        backfill_order=config["backfill_order"],
+        include_anonymous_visitors=config["include_anonymous_visitors"],
+        exclude_list=config["exclude_list"],
+        concurrency=config["concurrency"],
+        max_calls_per_second=config["max_calls_per_second"],
+        request_timeout=config["request_timeout"],
+        page_size=config["page_size"],
+    )
+
+
+def _moment(config: Mapping[str, t.Any], name: str) -> datetime | None:
+    return from_text(config[name]) if config.get(name) else None
+
+
+def problems(
+    config: Mapping[str, t.Any], errors: Iterable[ValidationError], known: Iterable[str]
+) -> list[str]:
+    """Say what is wrong with a configuration, a line for each setting, without values.
+
+    Args:
+        config: the configuration.
+        errors: what the JSON schema finds.
+        known: the names of all settings, the SDK's included.
+    """
+    lines = [_line(error, sorted(known)) for error in errors]
+    return lines or list(_beyond_schema(config))
+
+
+def _line(error: ValidationError, known: list[str]) -> str:
+    found: t.Any = error.instance
+    if error.validator == "additionalProperties" and not error.path:
+        unknown = sorted(set(found) - set(known))
+        return f"unknown setting `{'`, `'.join(unknown)}`: known are {', '.join(known)}"
+    if error.validator == "required" and not error.path:
+        wanted: t.Any = error.validator_value
+        missing = [name for name in wanted if name not in found]
+        return f"setting `{'`, `'.join(missing)}` is missing: it is required"
+    name = ".".join(str(part) for part in error.absolute_path)
+    return f"setting `{name}` is not valid: allowed is {_allowed(error)}"
+
+
+def _allowed(error: ValidationError) -> str:
+    rule: t.Any = error.validator
+    limit: t.Any = error.validator_value
+    if rule == "enum":
+        return "one of " + ", ".join(str(v) for v in limit if v is not None)
+    if rule == "type":
+        return " or ".join(v for v in _as_list(limit) if v != "null")
+    if rule == "pattern":
+        names = {"integration_key": "printable characters without spaces, at least one"}
+        return names.get(str(error.path[-1]), "a URL that begins with https:// or http://")
+    comparisons = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "a number above",
+    }
+    if rule in comparisons:
+        return f"{comparisons[rule]} {limit}"
+    return f"what its schema says ({rule})"
+
+
+def _as_list(value: t.Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _beyond_schema(config: Mapping[str, t.Any]) -> Iterable[str]:
+    moments = {}
+    for name in ("start_date", "end_date"):
+        try:
+            moments[name] = _moment(config, name)
+        except ValueError:
+            yield f"setting `{name}` is not a date: allowed is ISO 8601, such as 2026-01-31"
+    start, end = moments.get("start_date"), moments.get("end_date")
+    if start and end and start >= end:
+        yield "setting `start_date` is not before `end_date`: allowed is an earlier date"
+    try:
+        ZoneInfo(config["timezone"])
+    except (KeyError, ValueError, OSError):
+        yield "setting `timezone` is not known: allowed is an IANA name, such as Europe/Berlin"
+
+
+def environment(schema: Mapping[str, t.Any], prefix: str) -> dict[str, t.Any]:
+    """Settings from environment variables; all but strings are JSON. Bad JSON stays a string."""
+    found: dict[str, t.Any] = {}
+    for name, rule in schema["properties"].items():
+        text = os.environ.get(prefix + re.sub(r"\W", "_", name).upper())
+        if text is None:
+            continue
+        found[name] = text
+        if "string" not in _as_list(rule.get("type")):
+            try:
+                found[name] = msgspec.json.decode(text.lower() if text in _TRUTHS else text)
+            except msgspec.DecodeError:
+                continue
+    return found
+
+
+_TRUTHS = {"True", "False", "TRUE", "FALSE"}

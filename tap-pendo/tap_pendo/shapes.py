@@ -1,0 +1,213 @@
+"""How a Pendo object becomes a record: names, types, and a place for what does not fit.
+
+A shape is data: fields with Pendo's name, a column name and a type. Values are converted when
+nothing is lost by it; all else, and every field that no shape declares, is kept under `extra`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import typing as t
+from datetime import datetime
+
+from tap_pendo.windows import UTC, from_ms, from_text, to_text
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Fit = Callable[[t.Any], t.Any]
+
+JsonSchema = dict[str, t.Any]
+EXTRA = "extra"
+_INT64 = 2**63
+# Pendo writes "never" as 0 or as a date in year 1
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class MisfitError(Exception):
+    """A value that its field's type cannot hold without loss."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Type:
+    """A field's type: its JSON schema and the conversion into it."""
+
+    schema: JsonSchema
+    fit: Fit
+
+
+def _string(value: t.Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    raise MisfitError
+
+
+def _integer(value: t.Any) -> int:
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
+        return value
+    raise MisfitError
+
+
+def _number(value: t.Any) -> float:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise MisfitError from None
+        if math.isfinite(number):
+            return number
+    raise MisfitError
+
+
+def _boolean(value: t.Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    raise MisfitError
+
+
+def _time(value: t.Any) -> str | None:
+    """Epoch milliseconds or ISO text into ISO text in UTC; Pendo's "never" (0, year 1) is null."""
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            moment = from_ms(int(value)) if value else NEVER
+        elif isinstance(value, str) and value:
+            moment = from_text(value)
+        elif value == "":
+            return None
+        else:
+            raise MisfitError
+    except (ValueError, OverflowError):
+        raise MisfitError from None
+    return None if moment.year == NEVER.year else to_text(moment)
+
+
+def _anything(value: t.Any) -> t.Any:
+    return value
+
+
+_NULL = "null"
+STRING = Type({"type": ["string", _NULL]}, _string)
+INTEGER = Type({"type": ["integer", _NULL]}, _integer)
+NUMBER = Type({"type": ["number", _NULL]}, _number)
+BOOLEAN = Type({"type": ["boolean", _NULL]}, _boolean)
+TIME = Type({"type": ["string", _NULL], "format": "date-time"}, _time)
+# "object" among the types makes target-postgres choose JSONB, which holds any of them
+ANY = Type(
+    {"type": ["string", "integer", "number", "boolean", "object", "array", _NULL]}, _anything
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A declared field: Pendo's name (dotted if nested), the column's name and type.
+
+    `merge` says how the values of rows with one identity become one: measures only.
+    """
+
+    pendo: str
+    name: str
+    type: Type
+    description: str
+    merge: t.Literal["sum", "min", "max"] | None = None
+
+    @property
+    def schema(self) -> JsonSchema:
+        """JSON schema of the column, with Pendo's name in its description."""
+        said = "" if self.pendo in ("", self.name) else f" Pendo: `{self.pendo}`."
+        return {**self.type.schema, "description": self.description + said}
+
+
+def snake_case(name: str) -> str:
+    """Write visitorId as visitor_id, uTurnCount as u_turn_count."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def field(
+    pendo: str,
+    type_: Type,
+    description: str = "",
+    *,
+    name: str | None = None,
+    merge: t.Literal["sum", "min", "max"] | None = None,
+) -> Field:
+    """Declare a field whose column name follows from Pendo's name, if not given."""
+    return Field(pendo, name or snake_case(pendo), type_, description, merge)
+
+
+class Shape:
+    """The declared fields of one object; converts it and describes the result."""
+
+    def __init__(self, *fields: Field) -> None:
+        self.fields = fields
+        self._by_pendo = {f.pendo: (f.name, f.type.fit) for f in fields}
+
+    def __add__(self, other: Shape) -> Shape:
+        return Shape(*self.fields, *other.fields)
+
+    def properties(self) -> dict[str, JsonSchema]:
+        """JSON schema properties, `extra` last."""
+        extra = {**ANY.schema, "description": "Fields that Pendo sent beyond the declared ones."}
+        return {**{f.name: f.schema for f in self.fields}, EXTRA: extra}
+
+    def record(self, row: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Convert a row; what is not declared, or does not fit, is kept under `extra`."""
+        record: dict[str, t.Any] = {}
+        extra: dict[str, t.Any] = {}
+        known = self._by_pendo
+        for key, value in row.items():
+            if key not in known:
+                extra[key] = value
+                continue
+            name, fit = known[key]
+            if value is None:
+                record[name] = None
+                continue
+            try:
+                record[name] = fit(value)
+            except MisfitError:
+                record[name] = None
+                extra[key] = value
+        if extra:
+            record[EXTRA] = extra
+        return record
+
+
+def struct(*fields: Field) -> Type:
+    """Declare an object with fields of its own; they are renamed and typed as at the top."""
+    shape = Shape(*fields)
+
+    def fit(value: t.Any) -> dict[str, t.Any]:
+        if not isinstance(value, dict):
+            raise MisfitError
+        return shape.record(value)
+
+    schema = {
+        "type": ["object", _NULL],
+        "properties": shape.properties(),
+        "additionalProperties": True,
+    }
+    return Type(schema, fit)
+
+
+def array(items: Type) -> Type:
+    """Declare a list whose items all have one type."""
+
+    def fit(value: t.Any) -> list[t.Any]:
+        if not isinstance(value, list):
+            raise MisfitError
+        return [None if item is None else items.fit(item) for item in value]
+
+    # Typed as JSON: an SQL array could hold no items that are objects
+    return Type({"type": ["array", _NULL], "items": items.schema}, fit)

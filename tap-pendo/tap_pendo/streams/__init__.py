@@ -1,0 +1,1 @@
+"""The few kinds of stream; each reads rows of the catalogue."""

@@ -1,0 +1,118 @@
+"""What all streams do alike: own marks, own failures, own versions."""
+
+from __future__ import annotations
+
+import abc
+import sys
+import typing as t
+
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.streams._state import StreamStateManager
+
+from tap_pendo.errors import ForbiddenError, StreamError, TapError
+from tap_pendo.prefetch import in_order
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from singer_sdk.helpers import types
+    from singer_sdk.helpers._batch import BatchConfig
+    from singer_sdk.tap_base import Tap
+
+    from tap_pendo.run import Run
+
+Record = dict[str, t.Any]
+
+
+class _OwnMarks(StreamStateManager):
+    """A state manager that leaves the marks alone: a stream moves them when a read is complete.
+
+    The SDK would move them with each record, and take a stream that gave up for one that ended.
+    """
+
+    def increment_state(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Leave the marks."""
+
+    def write_starting_replication_value(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Leave the marks."""
+
+
+class PendoStream(Stream):
+    """A stream that reads from Pendo; `read` yields its records."""
+
+    # Records fit their schema when they are made
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    # STATE is written when marks move, not every so many records
+    STATE_MSG_FREQUENCY = sys.maxsize
+    # the SDK would send ACTIVATE_VERSION before the records, and targets act on it at once
+    emit_activate_version_messages = False
+
+    def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, t.Any] | None) -> None:
+        self.run = run
+        super().__init__(tap, schema=schema, name=name)
+
+    @property
+    def state_manager(self) -> StreamStateManager:
+        """Keep the SDK from moving marks."""
+        if self._state_manager is None:
+            self._state_manager = _OwnMarks(
+                tap_name=self.tap_name, stream_name=self.name, tap_state=self._tap_state
+            )
+        return self._state_manager
+
+    @abc.abstractmethod
+    def read(self) -> Iterable[Record]:
+        """Yield the stream's records and move its marks when a read is complete."""
+
+    def get_records(self, context: types.Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's
+        """Yield records; a failure ends this stream only and is told at the end of the run."""
+        if self.run.aborted:
+            return
+        try:
+            yield from self.read()
+        except ForbiddenError as error:
+            self.run.skip(self.name, str(error))
+        except TapError as error:
+            self.run.aborted = error
+        except StreamError as error:
+            self.run.fail(self.name, str(error))
+        except Exception as error:
+            self.logger.debug("Unexpected error", exc_info=True)
+            self.run.fail(self.name, f"unexpected {type(error).__name__}")
+
+    def fetched(self, read: Callable[[], Iterator[list[Record]]]) -> Iterator[Record]:
+        """Run one read in a thread, so that a signal is heard while Pendo is slow."""
+        for _, batches in in_order([None], lambda _: read(), width=1, stop=self.run.stop):
+            for batch in batches:
+                yield from batch
+                self.run.look()
+        self.run.look()
+
+    def settle(self) -> None:
+        """Write what may follow only once all records before it are out: STATE at last."""
+        self.state_manager.is_flushed = False
+        self._write_state_message()
+
+    def read_complete(self) -> None:
+        """Settle now, unless records are still held back for a BATCH file."""
+        if not self.get_batch_config(self.config):
+            self.settle()
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the SDK only tries the stream and stops it after some records."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    def _sync_batches(
+        self, batch_config: BatchConfig, context: types.Context | None = None
+    ) -> None:
+        for encoding, manifest in self.get_batches(batch_config, context):
+            self._write_batch_message(encoding=encoding, manifest=manifest)
+            self.settle()
+        self.settle()
+
+
+def object_schema(properties: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """JSON schema of a record."""
+    return {"type": "object", "properties": dict(properties), "additionalProperties": True}

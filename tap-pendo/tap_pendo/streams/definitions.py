@@ -1,0 +1,69 @@
+"""Lists that Pendo gives whole: read anew each run; what is gone is marked as deleted."""
+
+from __future__ import annotations
+
+import typing as t
+
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+
+from tap_pendo import aggregation
+from tap_pendo.streams.base import PendoStream, Record, object_schema
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from singer_sdk.tap_base import Tap
+
+    from tap_pendo.catalog import Definitions
+    from tap_pendo.run import Run
+
+
+class DefinitionsStream(PendoStream):
+    """One list of definitions. Records carry a version, activated after a complete read."""
+
+    def __init__(self, tap: Tap, run: Run, row: Definitions) -> None:
+        super().__init__(tap, run, row.name, object_schema(row.shape.properties()))
+        self.primary_keys = ("id",)
+        self.row = row
+        self.forced_replication_method = REPLICATION_FULL_TABLE
+        self._complete = False
+
+    def read(self) -> Iterator[Record]:
+        """Yield the definitions of the chosen apps."""
+        self._stream_version = self._tap.initialized_at
+        app_ids = set(self.run.settings.app_ids)
+        nameless = 0
+        for row in self.fetched(self._rows):
+            if app_ids and not app_ids & _apps(row, self.row.name):
+                continue
+            record = self.row.shape.record(row)
+            if record.get("id") is None:
+                nameless += 1
+                continue
+            yield record
+        if nameless:
+            self.logger.warning("%s: %d rows without an id are left out", self.name, nameless)
+        # with app_ids the others are not gone, only not read
+        self._complete = not app_ids and not self.dry_run
+        self.read_complete()
+
+    def settle(self) -> None:
+        """Activate the version of a complete read, once."""
+        if self._complete and self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
+        self._complete = False
+        super().settle()
+
+    def _rows(self) -> Iterator[list[Record]]:
+        if self.row.path:
+            # without expand=* Pendo gives the default app's only
+            yield self.run.client.get(self.row.path, {"expand": "*"}) or []
+        elif self.row.source:
+            yield from self.run.client.rows(aggregation.whole(self.row.source))
+
+
+def _apps(row: Record, stream: str) -> set[t.Any]:
+    if stream == "applications":
+        return {row.get("id")}
+    several = row.get("appIds")
+    return {row.get("appId"), *(several if isinstance(several, list) else ())}

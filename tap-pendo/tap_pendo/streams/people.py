@@ -1,0 +1,199 @@
+"""Visitors and accounts: what changed since the last run, page by page, with typed metadata."""
+
+from __future__ import annotations
+
+import typing as t
+from functools import cached_property
+
+from tap_pendo import aggregation
+from tap_pendo.client import MAX_TRIES
+from tap_pendo.errors import (
+    BrokenBodyError,
+    ForbiddenError,
+    RefusedError,
+    StreamError,
+    UnsortedError,
+)
+from tap_pendo.metadata import Metadata
+from tap_pendo.schemas.people import LAST_UPDATED
+from tap_pendo.shapes import EXTRA, Shape
+from tap_pendo.streams.base import PendoStream, Record, object_schema
+from tap_pendo.windows import HOUR, from_ms, from_text, to_ms, to_text
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from singer_sdk.tap_base import Tap
+
+    from tap_pendo.catalog import People
+    from tap_pendo.run import Run
+
+_BOOKMARK = "replication_key_value"
+_ANONYMOUS = "include_anonymous_visitors"
+
+
+class PeopleStream(PendoStream):
+    """Visitors or accounts.
+
+    The first run reads all, whatever `start_date`; later ones what was updated since the bookmark,
+    and all that Pendo has never stamped.
+    """
+
+    def __init__(self, tap: Tap, run: Run, row: People) -> None:
+        self.row = row
+        super().__init__(tap, run, row.name, None)
+        self.primary_keys = (row.id.name,)
+        self.replication_key = LAST_UPDATED.name
+        self._shape = Shape(row.id)
+        self._greatest: int | None = None
+        self._misfits: set[str] = set()
+
+    @cached_property
+    def metadata_types(self) -> Metadata:
+        """Types of the custom metadata; asked for once, when first needed."""
+        try:
+            answer = self.run.client.get(f"/api/v1/metadata/schema/{self.row.metadata_kind}")
+        except (ForbiddenError, RefusedError) as error:
+            self.logger.warning("%s: metadata is not described (%s)", self.name, error)
+            answer = {}
+        described = Metadata.described(answer)
+        if described.unknown:
+            self.logger.warning(
+                "%s: metadata of unknown type is passed on as it is: %s",
+                self.name,
+                ", ".join(described.unknown),
+            )
+        return described
+
+    @property
+    def schema(self) -> dict[str, t.Any]:
+        """Schema with the customer's own metadata."""
+        if self._schema is None:
+            declared = Shape(self.row.id, LAST_UPDATED).properties()
+            extra = declared.pop(EXTRA)
+            self._schema = object_schema(
+                {**declared, "metadata": self.metadata_types.schema(), EXTRA: extra}
+            )
+        return self._schema
+
+    def read(self) -> Iterator[Record]:
+        """Yield changed rows, then move the bookmark: never past what Pendo may still change."""
+        started = self.run.now()
+        state = self.stream_state
+        anonymous = self.run.settings.include_anonymous_visitors
+        since = self._since(state)
+        yield from self.fetched(lambda: self._pages(since))
+        if self._greatest is not None:
+            bookmark = max(min(self._greatest, to_ms(started - HOUR)), since or 0)
+            state.update({"replication_key": self.replication_key, _BOOKMARK: _text(bookmark)})
+        if self.row.anonymous:
+            state[_ANONYMOUS] = anonymous
+        self.read_complete()
+
+    def _since(self, state: Record) -> int | None:
+        """Bookmark in epoch ms; None to read all."""
+        text = state.get(_BOOKMARK)
+        wider = self.run.settings.include_anonymous_visitors and not state.get(_ANONYMOUS)
+        if not text or self.replication_method == "FULL_TABLE" or (self.row.anonymous and wider):
+            return None
+        try:
+            return to_ms(from_text(text))
+        except (TypeError, ValueError):
+            raise StreamError(f"state: `{_BOOKMARK}` of {self.name} is not a date") from None
+
+    def _pages(self, since: int | None) -> Iterator[list[Record]]:
+        try:
+            yield from self._by_key(since)
+        except UnsortedError:
+            self.logger.warning(
+                "%s: Pendo does not sort by id as asked; all are read in one answer", self.name
+            )
+            body = self._body(since, None, None)
+            for block in self.run.client.rows(body):
+                yield [record for row in block if (record := self._record(row))]
+
+    def _by_key(self, since: int | None) -> Iterator[list[Record]]:
+        """Page by id; after a break go on behind the last whole row."""
+        limit = self.run.settings.page_size
+        after: str | None = None
+        failures = 0
+        while True:
+            count = 0
+            reached = after
+            try:
+                for block in self.run.client.rows(self._body(since, after, limit)):
+                    count += len(block)
+                    after = self._in_order(block, after)
+                    yield [record for row in block if (record := self._record(row))]
+            except BrokenBodyError as error:
+                failures = failures + 1 if after == reached else 1
+                if failures >= MAX_TRIES:
+                    raise StreamError(f"{error}, {failures} times") from error
+                self.run.client.rest(error, failures)
+                continue
+            if count < limit:
+                return
+            if after == reached:
+                raise StreamError("Pendo's pages do not advance")
+
+    def _in_order(self, block: list[Record], after: str | None) -> str | None:
+        """Check the order that paging relies on; give the last id back."""
+        for row in block:
+            value = row.get(self.row.id.pendo)
+            if not isinstance(value, str) or not value:
+                continue
+            if after is not None and value <= after:
+                raise UnsortedError
+            after = value
+        return after
+
+    def _body(self, since: int | None, after: str | None, limit: int | None) -> Record:
+        identified = not self.run.settings.include_anonymous_visitors
+        return aggregation.people(
+            self.row.source,
+            params={"identified": identified} if self.row.anonymous else None,
+            id_field=self.row.id.pendo,
+            since=since,
+            after=after,
+            limit=limit,
+        )
+
+    def _record(self, row: Record) -> Record | None:
+        """Convert a row: metadata typed, what does not fit its type under `extra`."""
+        row = dict(row)
+        metadata = row.pop("metadata", None)
+        record = self._shape.record(row)
+        if not record.get(self.row.id.name):
+            self.logger.warning("%s: a row without `%s` is left out", self.name, self.row.id.pendo)
+            return None
+        extra = record.pop(EXTRA, {})
+        if isinstance(metadata, dict):
+            auto = metadata.get("auto")
+            updated = auto.get("lastupdated") if isinstance(auto, dict) else None
+            fitted, misfits = self.metadata_types.fit(metadata)
+            record["metadata"] = fitted
+            if isinstance(updated, int) and not isinstance(updated, bool):
+                record[LAST_UPDATED.name] = fitted["auto"]["lastupdated"]
+                self._greatest = max(self._greatest or 0, updated)
+            self._tell(misfits)
+            extra |= misfits
+        elif metadata is not None:
+            extra["metadata"] = metadata
+        if extra:
+            record[EXTRA] = extra
+        return record
+
+    def _tell(self, misfits: Record) -> None:
+        """Warn once of each field whose values differ from what Pendo says of it."""
+        for name in misfits.keys() - self._misfits:
+            self._misfits.add(name)
+            self.logger.warning(
+                "%s: `%s` also holds values of another type than described; they are kept "
+                "in `extra`",
+                self.name,
+                name,
+            )
+
+
+def _text(ms: int) -> str:
+    return to_text(from_ms(ms))

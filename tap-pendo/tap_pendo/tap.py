@@ -1,0 +1,236 @@
+"""The tap: its command line, its streams in order, and how a run begins and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import typing as t
+from datetime import datetime
+
+import click
+import dotenv
+from singer_sdk import Tap
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
+from singer_sdk.singerlib import StateMessage
+from singer_sdk.tap_base import CliTestOptionValue
+
+from tap_pendo import settings
+from tap_pendo.catalog import CATALOG, Definitions, Events, People, SyncWindows
+from tap_pendo.checks import require_access, sentences
+from tap_pendo.client import PendoClient
+from tap_pendo.errors import TapError
+from tap_pendo.run import Run
+from tap_pendo.streams.definitions import DefinitionsStream
+from tap_pendo.streams.events import EventStream
+from tap_pendo.streams.people import PeopleStream
+from tap_pendo.streams.sync_windows import SyncWindowsStream
+from tap_pendo.windows import UTC
+from tap_pendo.writer import BlockWriter
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from singer_sdk import Stream
+
+# A signal must end the process within ten seconds, even if nobody reads our output.
+_GRACE_SECONDS = 9
+
+
+def utc_now() -> datetime:
+    """Read the clock."""
+    return datetime.now(UTC)
+
+
+class TapPendo(Tap):
+    """Singer tap for Pendo: every Pendo object as a stream."""
+
+    name = "tap-pendo"
+    package_name = "tap-pendo"
+    config_jsonschema = settings.SCHEMA
+    # visitors and accounts have the customer's own metadata
+    dynamic_catalog = True
+    message_writer_class = BlockWriter
+
+    _run: Run | None = None
+    _syncing = False
+
+    @property
+    def run(self) -> Run:
+        """What the streams of this run share."""
+        if self._run is None:
+            parsed = settings.parsed(self.config)
+            client = PendoClient(
+                parsed.base_url,
+                parsed.integration_key,
+                timeout=parsed.request_timeout,
+                per_second=parsed.max_calls_per_second,
+                connections=parsed.concurrency,
+            )
+            self._run = Run(settings=parsed, client=client, now=utc_now)
+        return self._run
+
+    # Streams
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The streams in the order of the catalogue, which is the order of a run."""
+        if self._streams is None:
+            found = super().streams
+            self._streams = {row.name: found[row.name] for row in CATALOG}
+        return self._streams
+
+    def discover_streams(self) -> Sequence[Stream]:
+        """Make a stream of each row of the catalogue, once the key and the apps are known good."""
+        require_access(self.run)
+        streams: list[Stream] = []
+        for row in CATALOG:
+            match row:
+                case SyncWindows():
+                    sync_windows = SyncWindowsStream(self, self.run, row)
+                    streams.append(sync_windows)
+                case Definitions():
+                    streams.append(DefinitionsStream(self, self.run, row))
+                case People():
+                    streams.append(PeopleStream(self, self.run, row))
+                case Events():
+                    streams.append(EventStream(self, self.run, row, sync_windows))
+        return streams
+
+    # Settings: one clear line, and never a value
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        errors = list(JSONSchemaValidator(schema).iter_errors(self._config))
+        lines = settings.problems(self._config, errors, schema["properties"])
+        if lines and raise_errors:
+            raise TapError("; ".join(lines))
+        return lines
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - a class property
+        cls.append_builtin_config(cls.config_jsonschema)
+        dotenv.load_dotenv(dotenv.find_dotenv(usecwd=True))
+        return settings.environment(cls.config_jsonschema, cls._env_var_prefix)
+
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the configuration files; one that cannot be read gives one line."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError):
+            files = ", ".join(name for name in value if name != "ENV")
+            raise TapError(f"--config {files}: allowed is a readable JSON object") from None
+
+    # Entries
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: t.IO[str] | None = None,
+        catalog: t.IO[str] | None = None,
+    ) -> None:
+        """Run the tap, or tell about it."""
+        if about:
+            cls.print_about(about_format)
+            return
+        cls.print_version(print_fn=cls.logger.info)
+        config = config or _ConfigInput()
+        tap = cls(
+            config=config.config,
+            parse_env_config=config.parse_env,
+            state=_json_object(state, "--state"),
+            catalog=_json_object(catalog, "--catalog"),
+        )
+        sys.exit(tap.sync())
+
+    def sync(self) -> int:
+        """Read all selected streams; give the exit code."""
+        self._syncing = True
+        try:
+            self.sync_all()
+            return self.run.exit_code()
+        except BrokenPipeError:
+            # nobody reads any more: the target ended and says why
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        finally:
+            if self.run.stop.is_set():
+                self.write_message(StateMessage(value=self.state))
+            self.message_writer.flush()  # type: ignore[attr-defined]
+            self.run.client.close()
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Only raise a flag while records flow: the window in hand is dropped, lines stay whole."""
+        del frame
+        code = 128 + signum
+        if not self._syncing:
+            sys.exit(code)
+        self.run.stop_code = code
+        self.run.stop.set()
+        timer = threading.Timer(_GRACE_SECONDS, os._exit, (code,))
+        timer.daemon = True
+        timer.start()
+
+    @classmethod
+    def cb_discover(
+        cls,
+        ctx: click.Context,
+        param: click.Option,  # noqa: ARG003 - click's
+        value: bool,  # noqa: FBT001 - click's
+    ) -> None:
+        """Print the catalogue."""
+        if value:
+            tap = cls._from_context(ctx, setup_mapper=False)
+            tap.run_discovery()
+            tap.run.client.close()
+            ctx.exit()
+
+    @classmethod
+    def cb_test(
+        cls,
+        ctx: click.Context,
+        param: click.Option,  # noqa: ARG003 - click's
+        value: str,
+    ) -> None:
+        """Say what the key may do (`--test`), or print the schemas (`--test=schema`)."""
+        if value == CliTestOptionValue.Disabled.value:
+            return
+        if value == CliTestOptionValue.Schema.value:
+            tap = cls._from_context(ctx)
+            tap.write_schemas()
+        else:
+            tap = cls._from_context(ctx, setup_mapper=False)
+            for sentence in sentences(tap.run):
+                click.echo(sentence)
+        tap.run.client.close()
+        ctx.exit()
+
+    @classmethod
+    def _from_context(cls, ctx: click.Context, *, setup_mapper: bool = True) -> TapPendo:
+        config = ctx.params.get("config", _ConfigInput())
+        return cls(
+            config=config.config, parse_env_config=config.parse_env, setup_mapper=setup_mapper
+        )
+
+
+def _json_object(file: t.IO[str] | None, option: str) -> dict[str, t.Any] | None:
+    if file is None:
+        return None
+    try:
+        content = json.load(file)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise TapError(f"{option}: allowed is a file that holds a JSON object")
+    return content

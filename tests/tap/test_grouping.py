@@ -1,0 +1,83 @@
+"""Identity of event rows: stable for ever, blind to measures, one row per identity."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tap_pendo.grouping import merged, numbered, row_id
+from tap_pendo.schemas.events import MEASURES
+
+
+def test_row_id_is_the_same_in_every_version_and_process() -> None:
+    """A changed figure here is a new ROW_ID_VERSION: see the CHANGELOG's rule."""
+    values = [1700000000000, 'v"1', None, -323232, 52.5, {"b": 1, "a": [True, None]}]
+    expected = "a32e688124997f3f8e156ef0c844ecf3"
+    assert row_id("feature_events", values) == expected
+    code = f"from tap_pendo.grouping import row_id; print(row_id('feature_events', {values!r}))"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ([None], [""], True),
+        ([1.0], ["1.0"], True),
+        ([0], [None], False),
+        ([0.0], [None], False),
+        ([{"a": 1, "b": 2}], [{"b": 2, "a": 1}], True),
+        ([{"a": ""}], [{}], False),
+        (["a", "b"], ["ab", ""], False),
+        (["1"], [1], False),
+    ],
+)
+def test_which_rows_are_one(left: list[object], right: list[object], same: bool) -> None:
+    assert (row_id("s", left) == row_id("s", right)) is same
+
+
+def test_streams_do_not_share_ids() -> None:
+    assert row_id("page_events", ["x"]) != row_id("feature_events", ["x"])
+
+
+counts = st.none() | st.integers(0, 10**6)
+
+
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=5))
+def test_measures_are_added_up(pairs: list[tuple[int | None, int | None]]) -> None:
+    records = [
+        {"visitor_id": "v", "num_events": events, "num_minutes": minutes}
+        for events, minutes in pairs
+    ]
+    result = merged(records, MEASURES)
+    assert (result["num_events"] or 0) == sum(events or 0 for events, _ in pairs)
+    assert (result["num_minutes"] or 0) == sum(minutes or 0 for _, minutes in pairs)
+    assert result["visitor_id"] == "v"
+
+
+def test_times_and_extra_of_merged_rows() -> None:
+    a = {"first_time": "2026-01-01T01:00", "last_time": "2026-01-01T02:00", "extra": {"x": 1}}
+    b = {"first_time": "2026-01-01T00:00", "last_time": None, "extra": {"x": 1}}
+    assert merged([a, b], MEASURES) == {
+        "first_time": "2026-01-01T00:00",
+        "last_time": "2026-01-01T02:00",
+        "extra": {"x": 1},
+    }
+    assert "extra" not in merged([a, {**b, "extra": {"x": 2}}], MEASURES)
+
+
+@given(st.permutations([{"url": u, "n": n} for u in ("a", "b") for n in (None, 1, "1")]))
+def test_numbers_do_not_depend_on_the_order_of_the_answer(rows: list[dict[str, object]]) -> None:
+    once = {repr(row): number for number, row in numbered(rows)}
+    again = {repr(row): number for number, row in numbered(rows[::-1])}
+    assert once == again
+    assert sorted(once.values()) == list(range(6))
