@@ -14,7 +14,7 @@ from tap_pendo import aggregation, grouping
 from tap_pendo.client import MAX_TRIES
 from tap_pendo.errors import BrokenBodyError, StreamError, UnsortedError
 from tap_pendo.paging import Page, Pager
-from tap_pendo.windows import HOUR, from_ms, to_ms, to_text
+from tap_pendo.windows import HOUR, Window, from_ms, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,6 @@ if t.TYPE_CHECKING:
     from tap_pendo.client import PendoClient
     from tap_pendo.grouping import Key, Row
     from tap_pendo.settings import Settings
-    from tap_pendo.windows import Window
 
 _BATCH = 1000
 _encode = msgspec.json.encode
@@ -132,7 +131,7 @@ class WindowRead:
         body = aggregation.events(
             self._events.source,
             period=self._period,
-            window=self.window,
+            window=self._asked(cursor),
             app_ids=self._settings.app_ids,
             exclude_list=self._settings.exclude_list,
             sort=self._events.sort(self._period),
@@ -146,6 +145,14 @@ class WindowRead:
             for row in block:
                 if self._belongs(row):
                     yield row
+
+    def _asked(self, cursor: Cursor | None) -> Window:
+        """Cut the window to the buckets that the cursor leaves: less work for Pendo."""
+        if cursor is None:
+            return self.window
+        start = max(self.window.start, self._grid.floor(from_ms(cursor.time)))
+        end = self._grid.after(start) if cursor.reach == "alone" else self.window.end
+        return Window(start, end)
 
     def _count(self) -> None:
         self.calls += 1

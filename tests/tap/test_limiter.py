@@ -12,9 +12,11 @@ class Time:
         self.now = 100.0
 
     def clock(self) -> float:
+        """Give the time."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
+        """Let time pass."""
         self.now += seconds
 
 
@@ -27,7 +29,7 @@ def test_calls_are_spread() -> None:
         moments.append(round(time.now - 100, 6))
     assert moments == [0, 0.1, 0.2, 0.3, 0.4]
     limiter.wait("/b")
-    assert time.now == 100.4
+    assert round(time.now - 100, 6) == 0.4
 
 
 def test_a_pause_holds_for_everybody_on_the_endpoint() -> None:

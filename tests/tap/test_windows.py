@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -112,13 +113,12 @@ def test_windows_tile_the_range(cut: Grid, start: datetime, days: int, hours: in
 def test_adjoining_partitions_share_no_bucket(cut: Grid, start: datetime, hours: list[int]) -> None:
     """Partitions cut anywhere, also inside a bucket, read each bucket once."""
     cuts = sorted(start + timedelta(hours=h, minutes=17) for h in hours)
-    parts = zip(cuts, cuts[1:], strict=False)
-    in_parts = [w for a, b in parts for w in cut.windows(cut.ceil(a), cut.ceil(b))]
+    in_parts = [w for a, b in pairwise(cuts) for w in cut.windows(cut.ceil(a), cut.ceil(b))]
     whole = list(cut.windows(cut.ceil(cuts[0]), cut.ceil(cuts[-1])))
     assert sum((w.end - w.start for w in in_parts), timedelta()) == sum(
         (w.end - w.start for w in whole), timedelta()
     )
-    assert all(a.end <= b.start for a, b in zip(in_parts, in_parts[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(in_parts))
 
 
 def run(
@@ -154,8 +154,7 @@ orders = st.sampled_from(["newest_first", "oldest_first"])
 def test_killed_runs_read_everything_once_and_go_on(
     runs: list[tuple[int, str, int]], lookback: int
 ) -> None:
-    """Whatever the order of each run and wherever it is killed: at the end all has been read,
-    nothing twice beyond the look-back, and each mark stands for what was read."""
+    """Whatever the order and wherever it is killed: all is read, once, and marks say the truth."""
     start = now = at("2026-01-01T00:00Z")
     marks: Marks | None = None
     seen: list[datetime] = []

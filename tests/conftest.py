@@ -1,0 +1,165 @@
+"""What the tests share: an emulated Pendo, the tap as one calls it, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import typing as t
+from datetime import datetime, timedelta, timezone
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from pendo_emulator.server import serve
+from pendo_emulator.world import World
+from tap_pendo import client as tap_client
+from tap_pendo import tap as tap_module
+from tap_pendo.windows import from_ms
+from target_postgres.target import TargetPostgres
+from with_demo.postgres import embedded_postgres
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+    from pendo_emulator.server import Emulator
+    from with_demo.postgres import Server
+
+Message = dict[str, t.Any]
+# A Wednesday; four days after the clock went forward in New York
+NOW = datetime(2026, 3, 11, 12, 34, 56, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def pendo() -> Iterator[Emulator]:
+    """Serve a Pendo of its own for each test, with its clock at NOW."""
+    with serve(World(events_per_day=250)) as emulator:
+        emulator.clock.set(NOW.isoformat())
+        yield emulator
+
+
+@pytest.fixture
+def tap(pendo: Emulator, monkeypatch: pytest.MonkeyPatch) -> TapRunner:
+    """Give the tap, ready for that Pendo and on its clock; nothing waits before it tries again."""
+    monkeypatch.setattr(tap_client, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(tap_module, "utc_now", lambda: from_ms(pendo.clock.now()))
+    return TapRunner(pendo)
+
+
+class Output(list[Message]):
+    """The messages of a run."""
+
+    @property
+    def state(self) -> Message:
+        """The last state; what the next run begins with."""
+        states = [m["value"] for m in self if m["type"] == "STATE"]
+        return json.loads(json.dumps(states[-1])) if states else {}
+
+    def records(self, stream: str) -> list[Message]:
+        """The records of a stream."""
+        return [m["record"] for m in self if m["type"] == "RECORD" and m["stream"] == stream]
+
+    @property
+    def text(self) -> str:
+        """The messages as lines, as a target reads them."""
+        return "".join(json.dumps(m) + "\n" for m in self)
+
+
+class TapRunner:
+    """Runs the tap in this process, as its command line does."""
+
+    def __init__(self, pendo: Emulator) -> None:
+        self.pendo = pendo
+        self.config: dict[str, t.Any] = {
+            "api_url": pendo.url,
+            "integration_key": pendo.key,
+            "start_date": (NOW - timedelta(days=5)).isoformat(),
+            "max_calls_per_second": 100,
+        }
+        self.exit_code = 0
+
+    def tap(
+        self, *, state: Message | None = None, select: tuple[str, ...] = (), **settings: t.Any
+    ) -> tap_module.TapPendo:
+        """Make a tap; `select` names the streams, all by default."""
+        config = {**self.config, **settings}
+        made = tap_module.TapPendo(config={k: v for k, v in config.items() if v is not None})
+        if state:
+            made.load_state(state)
+        for name, stream in made.streams.items():
+            if select:
+                stream.selected = name in {*select, "sync_windows"}
+        return made
+
+    def run(
+        self, *, state: Message | None = None, select: tuple[str, ...] = (), **settings: t.Any
+    ) -> Output:
+        """Run to the end; the exit code is kept."""
+        made = self.tap(state=state, select=select, **settings)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.exit_code = made.sync()
+        return Output(json.loads(line) for line in out.getvalue().splitlines())
+
+    def cli(
+        self, folder: Path, *entry: str, state: Message | None = None, **settings: t.Any
+    ) -> tuple[Result, Output]:
+        """Call the command line with files for settings and state, as Meltano does."""
+        config = {k: v for k, v in {**self.config, **settings}.items() if v is not None}
+        (folder / "config.json").write_text(json.dumps(config))
+        arguments = ["--config", str(folder / "config.json"), *entry]
+        if state:
+            (folder / "state.json").write_text(json.dumps(state))
+            arguments += ["--state", str(folder / "state.json")]
+        result = CliRunner().invoke(tap_module.TapPendo.get_singer_command(), arguments)
+        lines = [line for line in result.stdout.splitlines() if line.startswith('{"type"')]
+        return result, Output(json.loads(line) for line in lines)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start one PostgreSQL for all tests."""
+    with embedded_postgres(tmp_path_factory.mktemp("with space") / "postgres") as server:
+        yield server
+
+
+class Warehouse:
+    """A schema of its own in PostgreSQL, filled by target-postgres as it is."""
+
+    def __init__(self, server: Server, schema: str) -> None:
+        self.schema = schema
+        self.config = {
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "password": server.password,
+            "database": server.database,
+            "default_target_schema": schema,
+            "dialect+driver": "postgresql+psycopg",
+            # as in meltano.yml, but with the target's own validation of each record
+            "use_copy": True,
+        }
+        self._dsn = (
+            f"host={server.host} port={server.port} user={server.user} "
+            f"password={server.password} dbname={server.database}"
+        )
+
+    def load(self, output: Output) -> None:
+        """Load the messages of a run."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            TargetPostgres(config=self.config).listen(io.StringIO(output.text))
+
+    def rows(self, sql: str) -> list[tuple[t.Any, ...]]:
+        """Ask; tables are looked for in the schema."""
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute(f'set search_path to "{self.schema}"'.encode())
+            return connection.execute(sql.encode()).fetchall()
+
+
+@pytest.fixture
+def warehouse(postgres: Server, request: pytest.FixtureRequest) -> Warehouse:
+    """Give each test an empty schema."""
+    name = "".join(c if c.isalnum() else "_" for c in request.node.name.lower())[:50]
+    return Warehouse(postgres, f"t_{name}")
