@@ -97,7 +97,10 @@ class TapRunner:
         self, *, state: Message | None = None, select: tuple[str, ...] = (), **settings: t.Any
     ) -> Output:
         """Run to the end; the exit code is kept."""
-        made = self.tap(state=state, select=select, **settings)
+        return self.collect(self.tap(state=state, select=select, **settings))
+
+    def collect(self, made: tap_module.TapPendo) -> Output:
+        """Run a tap that is made already."""
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             self.exit_code = made.sync()

@@ -185,7 +185,10 @@ class Settings:
 
 
 def parsed(config: Mapping[str, t.Any]) -> Settings:
-    """Turn a valid configuration into settings; call `problems` first."""
+    """Turn a valid configuration into settings; call `problems` first.
+
+    Numbers with a point arrive as Decimal, as the SDK reads its files.
+    """
     return Settings(
         base_url=config.get("api_url") or REGIONS[config["region"]],
         integration_key=config["integration_key"],
@@ -195,14 +198,14 @@ def parsed(config: Mapping[str, t.Any]) -> Settings:
         app_ids=tuple(sorted(set(config.get("app_ids") or ()))),
         period=config["period"],
         zone=ZoneInfo(config["timezone"]),
-        lookback_days=timedelta(days=config["lookback_days"]),
-        lookback_hours=timedelta(hours=config["lookback_hours"]),
+        lookback_days=timedelta(days=float(config["lookback_days"])),
+        lookback_hours=timedelta(hours=float(config["lookback_hours"])),
         backfill_order=config["backfill_order"],
         include_anonymous_visitors=config["include_anonymous_visitors"],
         exclude_list=config["exclude_list"],
         concurrency=config["concurrency"],
-        max_calls_per_second=config["max_calls_per_second"],
-        request_timeout=config["request_timeout"],
+        max_calls_per_second=float(config["max_calls_per_second"]),
+        request_timeout=float(config["request_timeout"]),
         page_size=config["page_size"],
     )
 

@@ -21,6 +21,10 @@ if t.TYPE_CHECKING:
 DEFINITIONS = ("applications", "pages", "features", "track_types", "guides")
 
 
+def by_content(records: list[dict[str, t.Any]]) -> list[str]:
+    return sorted(json.dumps(record, sort_keys=True) for record in records)
+
+
 def last_line(caplog: pytest.LogCaptureFixture) -> str:
     return [r.getMessage() for r in caplog.records if r.name == "tap-pendo"][-1]
 
@@ -86,12 +90,7 @@ def test_a_stream_that_breaks_off_goes_on_from_its_last_whole_window(tap: TapRun
 def test_a_key_that_is_revoked_on_the_way_ends_the_run(
     tap: TapRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = tap.tap()
-    tap.pendo.faults.add(
-        {"kind": "status", "status": 403, "times": None, "after": 4},
-        {"kind": "verify", "times": None},
-    )
-    del made
+    tap.pendo.faults.add({"kind": "status", "status": 403, "times": None, "after": 30})
     output = tap.run()
     assert tap.exit_code == 1
     errors = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
@@ -109,17 +108,14 @@ def test_definitions_are_activated_once_after_their_records(tap: TapRunner) -> N
         assert {m["version"] for m in of_stream[1:]} == {of_stream[-1]["version"]}
 
 
-@pytest.mark.parametrize("faults", [[{"kind": "truncate", "bytes": 300, "times": None}]])
-def test_definitions_are_never_activated_by_a_failed_read(
-    faults: list[dict[str, t.Any]], tap: TapRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_definitions_are_never_activated_by_a_failed_read(tap: TapRunner) -> None:
+    fault = {"kind": "truncate", "bytes": 300, "times": None}
     paths = ("page", "feature", "tracktype", "guide")
-    tap.pendo.faults.add(*({**f, "path": f"/api/v1/{p}"} for f in faults for p in paths))
-    tap.pendo.faults.add({**faults[0], "source": "apps"})
+    tap.pendo.faults.add(*({**fault, "path": f"/api/v1/{path}"} for path in paths))
+    tap.pendo.faults.add({**fault, "source": "apps"})
     output = tap.run()
     assert tap.exit_code == 1
     assert not [m for m in output if m["type"] == "ACTIVATE_VERSION"]
-    del monkeypatch
 
 
 def test_definitions_are_never_activated_by_a_read_of_some_apps(tap: TapRunner) -> None:
@@ -176,7 +172,7 @@ def test_more_apps_than_before_are_read_from_the_start(
     assert ids == {r["row_id"] for r in everything.records("feature_events")}
     # fewer apps go on where they were; then all apps again lack what was not read meanwhile
     fewer = tap.run(select=select, state=everything.state, app_ids=[-323232])
-    assert len(fewer.records("sync_windows")) == 2
+    assert len(fewer.records("sync_windows")) == 1
     assert fewer.state["bookmarks"]["feature_events"]["app_ids"] == "-323232"
 
 
@@ -217,7 +213,7 @@ def test_batch_files_hold_the_same_rows(tap: TapRunner, tmp_path: Path) -> None:
                 for file in message["manifest"]:
                     with gzip.open(urlparse(file).path, "rt") as lines:
                         rows += [json.loads(line) for line in lines]
-        assert rows == plain.records(stream)
+        assert by_content(rows) == by_content(plain.records(stream))
     kinds = [(m["type"], m.get("stream")) for m in output]
     last_batch = max(i for i, k in enumerate(kinds) if k == ("BATCH", "features"))
     assert kinds.index(("ACTIVATE_VERSION", "features")) > last_batch

@@ -7,6 +7,7 @@ import typing as t
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import aggregation
+from tap_pendo.errors import StreamError
 from tap_pendo.streams.base import PendoStream, Record, object_schema
 
 if t.TYPE_CHECKING:
@@ -33,7 +34,9 @@ class DefinitionsStream(PendoStream):
         self._stream_version = self._tap.initialized_at
         app_ids = set(self.run.settings.app_ids)
         nameless = 0
+        empty = True
         for row in self.fetched(self._rows):
+            empty = False
             if app_ids and not app_ids & _apps(row, self.row.name):
                 continue
             record = self.row.shape.record(row)
@@ -43,8 +46,10 @@ class DefinitionsStream(PendoStream):
             yield record
         if nameless:
             self.logger.warning("%s: %d rows without an id are left out", self.name, nameless)
-        # with app_ids the others are not gone, only not read
-        self._complete = not app_ids and not self.dry_run
+        if empty:
+            self.logger.warning("%s: Pendo sent an empty list; nothing is marked", self.name)
+        # with app_ids the others are not gone, only not read; an empty list may be a fault
+        self._complete = not (app_ids or self.dry_run or empty)
         self.read_complete()
 
     def settle(self) -> None:
@@ -57,7 +62,10 @@ class DefinitionsStream(PendoStream):
     def _rows(self) -> Iterator[list[Record]]:
         if self.row.path:
             # without expand=* Pendo gives the default app's only
-            yield self.run.client.get(self.row.path, {"expand": "*"}) or []
+            rows = self.run.client.get(self.row.path, {"expand": "*"})
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise StreamError(f"{self.row.path}: the answer is not a list of objects")
+            yield rows
         elif self.row.source:
             yield from self.run.client.rows(aggregation.whole(self.row.source))
 

@@ -1,0 +1,137 @@
+"""Knows the paths under /_emulator/, by which tests look into an emulator and change it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from json import JSONDecodeError
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pendo_emulator.calls import Calls
+from pendo_emulator.clock import format_moment, parse_moment
+from pendo_emulator.faults import Faults
+from pendo_emulator.knobs import Knobs
+from pendo_emulator.world import World
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+_KINDS = ("app", "page", "feature", "tracktype", "guide", "accounts", "visitors")
+
+
+class Admin:
+    """The endpoints; they need no key. Bad input is a 400 with the reason."""
+
+    def __init__(self, world: World, region: str, faults: Faults, calls: Calls) -> None:
+        self._world = world
+        self._region = region
+        self._faults = faults
+        self._calls = calls
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
+            ("GET", "/", self._state),
+            ("POST", "/clock", self._set_clock),
+            ("POST", "/faults", self._add_faults),
+            ("DELETE", "/faults", self._clear_faults),
+            ("POST", "/knobs", self._set_knobs),
+            ("POST", "/events", self._inject),
+            ("POST", "/definitions/{kind}", self._define),
+            ("DELETE", "/definitions/{kind}/{id:path}", self._undefine),
+            ("GET", "/truth/sums", self._sums),
+            ("GET", "/truth/count", self._count),
+            ("GET", "/calls", self._report),
+            ("DELETE", "/calls", self._forget),
+        ]
+        return [Route(path, _answering(act), methods=[verb]) for verb, path, act in table]
+
+    async def _state(self, _request: Request) -> Any:
+        return {
+            "now": format_moment(self._world.clock.now()),
+            "region": self._region,
+            "knobs": self._world.knobs,
+            "counts": {kind: self._world.count(kind) for kind in _KINDS},
+        }
+
+    async def _set_clock(self, request: Request) -> Any:
+        order = await request.json()
+        if "now" in order:
+            self._world.clock.set(order["now"])
+        self._world.clock.advance(order.get("advance_seconds", 0))
+        return {"now": format_moment(self._world.clock.now())}
+
+    async def _add_faults(self, request: Request) -> Any:
+        self._faults.add(*await request.json())
+        return {}
+
+    async def _clear_faults(self, _request: Request) -> Any:
+        self._faults.clear()
+        return {}
+
+    async def _set_knobs(self, request: Request) -> Any:
+        """Set the knobs that are named, and leave the others as they are."""
+        changed = {**msgspec.to_builtins(self._world.knobs), **await request.json()}
+        self._world.knobs = msgspec.convert(changed, Knobs)
+        return self._world.knobs
+
+    async def _inject(self, request: Request) -> Any:
+        events = await request.json()
+        self._world.inject(events)
+        return {"events": len(events)}
+
+    async def _define(self, request: Request) -> Any:
+        self._world.add_definition(request.path_params["kind"], await request.json())
+        return {}
+
+    async def _undefine(self, request: Request) -> Any:
+        known = self._world.remove_definition(
+            request.path_params["kind"], request.path_params["id"]
+        )
+        return {"removed": known}
+
+    async def _sums(self, request: Request) -> Any:
+        first, last = _span(request)
+        source = request.query_params["source"]
+        sums = await asyncio.to_thread(self._world.sums, source, first, last)
+        return [[*key, count] for key, count in sums.items()]
+
+    async def _count(self, request: Request) -> Any:
+        asked = request.query_params
+        kind = asked["kind"]
+        if kind in _KINDS:
+            return {"rows": self._world.count(kind), "events": 0}
+        first, last = _span(request)
+        period = asked.get("period", "hour")
+        rows = await asyncio.to_thread(self._world.count, kind, first, last, period)
+        sums = await asyncio.to_thread(self._world.sums, kind, first, last)
+        return {"rows": rows, "events": sum(sums.values())}
+
+    async def _report(self, _request: Request) -> Any:
+        return self._calls.report()
+
+    async def _forget(self, _request: Request) -> Any:
+        self._calls.clear()
+        return {}
+
+
+def _span(request: Request) -> tuple[int, int]:
+    """Return first and last of the query, epoch milliseconds or ISO 8601, as milliseconds."""
+    asked = request.query_params
+    first, last = (
+        int(asked[name]) if asked[name].lstrip("-").isdigit() else parse_moment(asked[name])
+        for name in ("first", "last")
+    )
+    return first, last
+
+
+def _answering(act: Callable[[Request], Awaitable[Any]]) -> _Endpoint:
+    async def endpoint(request: Request) -> Response:
+        try:
+            value = await act(request)
+        except (ValueError, LookupError, TypeError, JSONDecodeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+        return Response(msgspec.json.encode(value), media_type="application/json")
+
+    return endpoint

@@ -1,0 +1,232 @@
+"""Knows what an event looks like in an answer: grouped rows and single rows (§4.5 to §4.7)."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from pendo_emulator.awkward import TEXTS
+from pendo_emulator.definitions import Entity, platform
+from pendo_emulator.draws import chances
+from pendo_emulator.events import Activity, Event, facts
+
+Row = dict[str, Any]
+# events, minutes (one bit each), first and last moment
+Measures = list[int]
+
+ENTITY_FIELDS = {
+    "events": "pageId",
+    "pageEvents": "pageId",
+    "featureEvents": "featureId",
+    "trackEvents": "trackTypeId",
+}
+MEASURES = (
+    "numEvents",
+    "numMinutes",
+    "firstTime",
+    "lastTime",
+    "rageClickCount",
+    "errorClickCount",
+    "deadClickCount",
+    "uTurnCount",
+)
+
+BUCKETS = {"hour", "day", "week", "month"}
+
+_PLACES = (
+    ("US", "Ohio", 39.96, -83.0),
+    ("DE", "Berlin", 52.52, 13.405),
+    ("IN", "Karnataka", 12.97, 77.59),
+    ("JP", "Tokyo", 35.68, 139.69),
+    ("BR", "São Paulo", -23.55, -46.63),
+)
+_AGENTS = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/139.0 Safari/537.36",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 Version/17.5 Safari/605.1",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+)
+_MOBILE_AGENT = "AtlasGo/4.2 (iPhone; iOS 18.1) PendoSDK/3.5"
+_GUIDE_TYPES = (
+    "guideSeen",
+    "guideAdvanced",
+    "guideDismissed",
+    "guideSeen",
+    "guideTimeout",
+    "guideSnoozed",
+    "guideActivity",
+    "ui:web:guideSeen",
+)
+_MIX = 0x9E3779B97F4A7C15
+_64_BITS = (1 << 64) - 1
+
+
+def group(events: Iterable[Event], start: int) -> dict[int, Measures]:
+    """Return the measures of each distinct key among the events of the bucket at `start`."""
+    groups: dict[int, Measures] = {}
+    find = groups.get
+    for key, moment, _arrival in events:
+        minute = 1 << (moment - start) // 60_000
+        found = find(key)
+        if found is None:
+            groups[key] = [1, minute, moment, moment]
+            continue
+        found[0] += 1
+        found[1] |= minute
+        if moment < found[2]:
+            found[2] = moment
+        elif moment > found[3]:
+            found[3] = moment
+    return groups
+
+
+def measures(found: Measures, *, frustration: bool) -> Row:
+    """Return the measure fields of a grouped row; clicks that went wrong only where counted."""
+    count = found[0]
+    fields: Row = {
+        "numEvents": count,
+        "numMinutes": found[1].bit_count(),
+        "firstTime": found[2],
+        "lastTime": found[3],
+    }
+    if frustration:
+        fields["rageClickCount"] = count // 4
+        fields["errorClickCount"] = 0
+        fields["deadClickCount"] = count // 3
+        fields["uTurnCount"] = 0
+    return fields
+
+
+class Describer:
+    """Turns packed keys into the fields of rows."""
+
+    def __init__(self, activity: Activity) -> None:
+        self._visitors = activity.visitors
+        self._entities = activity.entities
+        self._devices = lru_cache(maxsize=None)(self._make_devices)
+        self._variants = {
+            source: [_variant(source, number) for number in range(8)] for source in ENTITY_FIELDS
+        }
+
+    def grouped(self, source: str, key: int) -> Row:
+        """Return the dimension fields of a grouped row, all but the bucket (§4.5)."""
+        visitor, place, account, device, tab, variant, session = facts(key)
+        person = self._visitors[visitor]
+        entity = self._entities[source][place]
+        row = {
+            "visitorId": person.id,
+            "appId": entity.app_id,
+            ENTITY_FIELDS[source]: entity.id,
+            **self._device(visitor, device, entity),
+            **_tab(visitor, session, tab),
+            **self._variants[source][variant],
+        }
+        if person.accounts:
+            row["accountId"] = person.accounts[account]
+        elif visitor & 1:  # "" for some of those without an account, missing for others
+            row["accountId"] = ""
+        return row
+
+    def single(self, source: str, event: Event) -> Row:
+        """Return the row of one guide or poll event (§4.6, §4.7)."""
+        key, moment, arrival = event
+        visitor, place, account, device, tab, variant, session = facts(key)
+        person = self._visitors[visitor]
+        entity = self._entities[source][place]
+        circumstances = dict(self._device(visitor, device, entity))
+        row: Row = {
+            "visitorId": person.id,
+            "accountId": person.accounts[account] if person.accounts else "",
+            "accountIds": list(person.accounts),
+            "appId": entity.app_id,
+            "guideId": entity.id,
+            "guideStepId": entity.step_id,
+            "browserTime": moment,
+            "guideTimestamp": moment,
+            "receivedTime": arrival,
+            "loadTime": 100 + variant,
+            "url": f"https://app.atlas.example/p/{place}?q=%22",
+            "title": TEXTS[variant],
+            "language": "en_US",
+            "serverName": circumstances.pop("server"),
+            **circumstances,
+            **_tab(visitor, session, tab),
+            "eventId": "" if variant & 1 else f"{key ^ moment:x}",
+            "elementPath": "",
+            "oldVisitorId": "",
+        }
+        row.update(_answer(entity, variant, moment) if entity.poll_id else _step(variant))
+        return row
+
+    def _device(self, visitor: int, device: int, entity: Entity) -> Row:
+        return self._devices(visitor)[device if platform(entity.app_id) == "web" else 2]
+
+    def _make_devices(self, visitor: int) -> tuple[Row, Row, Row]:
+        """Return the circumstances of a visitor's two browsers and of the telephone."""
+        chance = chances("devices", visitor)
+        country, region, latitude, longitude = chance.choice(_PLACES)
+
+        def device(agent: str, server: str, *, logged: bool) -> Row:
+            fields = {"server": server, "userAgent": agent, "country": country, "region": region}
+            address = f"203.0.113.{chance.randrange(256)}"
+            if chance.randrange(8) == 0:
+                address = f"2001:db8::{chance.randrange(1 << 16):x}"
+            place = {"latitude": latitude, "longitude": longitude}
+            return {**fields, **place, **({"remoteIp": address} if logged else {})}
+
+        logged = chance.randrange(20) > 0
+        first, second = chance.sample(_AGENTS, 2)
+        return (
+            device(first, "app.atlas.example", logged=logged),
+            device(second, "eu.atlas.example", logged=logged),
+            device(_MOBILE_AGENT, "", logged=logged),
+        )
+
+
+def _tab(visitor: int, session: int, tab: int) -> Row:
+    mixed = (visitor * _MIX + session * 0xD1B54A32D192ED03) & _64_BITS
+    return {
+        "analyticsSessionId": f"{mixed:016x}",
+        "tabId": f"{(mixed ^ _MIX * (tab + 1)) & _64_BITS:016x}",
+    }
+
+
+def _variant(source: str, number: int) -> Row:
+    """Return the parameters or properties by which rows of one natural key still differ."""
+    if source == "trackEvents":
+        nested = {"ok": bool(number % 2), "list": [number]}
+        properties = {"plan": TEXTS[number], "amount": number * 10, "nested": nested}
+        return {"properties": properties}
+    if not number or source == "events":
+        return {}
+    if source == "pageEvents":
+        return {"parameters": {"parameter": TEXTS[number]}}
+    return {"properties": {"__utm__": {"channel": "email", "referrer": TEXTS[number]}}}
+
+
+def _step(variant: int) -> Row:
+    return {
+        "type": _GUIDE_TYPES[variant],
+        "guideSeenReason": "auto" if variant & 1 else "badge",
+        "uiElementId": "",
+        "uiElementType": "",
+        "uiElementText": "",
+        "uiElementActions": [],
+        "destinationStepId": "",
+        "guideStepPollTypes": [],
+        "properties": {},
+    }
+
+
+def _answer(entity: Entity, variant: int, moment: int) -> Row:
+    """Return the fields of an answer: an integer, a text or a list, by the kind of poll."""
+    answers = {
+        "NPSRating": moment // 1000 % 11,
+        "FreeForm": TEXTS[variant],
+        "MultiSelect": ["1", "2"][: 1 + variant % 2],
+    }
+    return {
+        "type": "ui:web:pollResponse" if variant & 1 else "pollResponse",
+        "pollId": entity.poll_id,
+        "pollType": entity.poll_type,
+        "pollResponse": answers[entity.poll_type],
+        "properties": {},
+    }

@@ -1,0 +1,164 @@
+"""Knows the sources of a pipeline: their parameters, and the rows they give (API facts §3.4)."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from pendo_emulator.definitions import DEFAULT_APP, platform
+from pendo_emulator.periods import HOUR
+from pendo_emulator.refusals import Refused, bad_pipeline
+from pendo_emulator.rows import ENTITY_FIELDS
+from pendo_emulator.selection import Wanted
+from pendo_emulator.table import Chunk, Table, shuffled
+from pendo_emulator.timeseries import Window
+from pendo_emulator.world import ALL_APPS, World
+
+EVERY_APP = 'expandAppIds("*")'
+_DEFINITIONS = {
+    "apps": "app",
+    "pages": "page",
+    "features": "feature",
+    "trackTypes": "trackType",
+    "guides": "guide",
+}
+Place = TypeVar("Place")
+
+_COMMON = {"appId", "blacklist"}
+PARAMETERS: dict[str, set[str]] = {
+    "visitors": {"identified"},
+    "accounts": {"appId"},
+    "apps": set(),
+    "pages": {"appId"},
+    "features": {"appId"},
+    "trackTypes": {"appId"},
+    "guides": {"appId"},
+    "events": _COMMON | {"eventClass"},
+    "pageEvents": _COMMON | {"pageId"},
+    "featureEvents": _COMMON | {"featureId"},
+    "trackEvents": _COMMON | {"trackTypeId"},
+    "guideEvents": _COMMON | {"guideId", "guideStepId"},
+    "pollEvents": _COMMON | {"guideId", "pollId"},
+}
+EVENT_SOURCES = frozenset(name for name, known in PARAMETERS.items() if "blacklist" in known)
+
+
+def check_parameters(source: str, parameters: Any) -> dict[str, Any]:
+    """Return a source's parameters, {} for null.
+
+    Raises:
+        Refused: 400 in Pendo's own words for a parameter that the source does not have.
+    """
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict) or parameters.keys() - PARAMETERS[source]:
+        raise _bad(source, "unexpected parameters")
+    if source == "pollEvents" and ("guideId" in parameters) != ("pollId" in parameters):
+        raise _bad(source, "guideId and pollId go together")
+    return parameters
+
+
+def _bad(source: str, reason: str) -> Refused:
+    return bad_pipeline(f"bad source: bad parameters for source type {source}: {reason}")
+
+
+def object_rows(world: World, source: str, parameters: dict[str, Any], now: int) -> Table:
+    """Return the rows of an object source: people or definitions.
+
+    Raises:
+        Refused: 400 for a parameter of the wrong form.
+    """
+    if source == "visitors":
+        return _visitors(world, parameters, now)
+    if source == "accounts":
+        return shuffled(lambda: world.accounts(now), ("accountId",))
+    found = world.listed(_DEFINITIONS[source], now)
+    if source != "apps":
+        apps = _apps(source, parameters)
+        found = [one for one in found if apps is None or one["appId"] in apps]
+    return shuffled(lambda: found)
+
+
+def _visitors(world: World, parameters: dict[str, Any], now: int) -> Table:
+    flag = parameters.get("identified")
+    if flag is None:
+        flag = world.knobs.identified_null == "identified"
+    if not isinstance(flag, bool):
+        raise _bad("visitors", "identified must be a boolean")
+    return shuffled(lambda: world.visitors(now, identified=flag), ("visitorId",))
+
+
+def event_rows(
+    world: World, source: str, parameters: dict[str, Any], window: Window, now: int
+) -> Table:
+    """Return the rows of an event source, made chunk by chunk (a bucket, a range of visitors).
+
+    Raises:
+        Refused: 400 for a parameter of the wrong form.
+    """
+    select = world.select(source, _wanted(source, parameters))
+    shards = world.activity.shards(source)
+    window = window.since(world.earliest(source))
+    if source in ENTITY_FIELDS:
+        return _lazy(
+            [(bucket, shard) for bucket in window.buckets() for shard in shards],
+            lambda place: world.grouped(select, window.unit, *place, now),
+            (window.unit, "visitorId"),
+        )
+    return _lazy(
+        list(_hours(window)),
+        lambda hour: [row for shard in shards for row in world.single(select, *hour, shard, now)],
+        ("browserTime",),
+    )
+
+
+def _hours(window: Window) -> Iterator[tuple[int, int]]:
+    for first, last in window.buckets():
+        for start in range(first, last, HOUR):
+            yield start, min(start + HOUR, last)
+
+
+def _lazy(places: list[Place], make: Callable[[Place], Chunk], by: tuple[str, ...]) -> Table:
+    """Return the table with a chunk for each place, none of them made before it is read."""
+
+    def chunks() -> Iterator[Chunk]:
+        for place in random.sample(places, len(places)):
+            chunk = make(place)
+            random.shuffle(chunk)
+            yield chunk
+
+    return Table(chunks, lambda: map(make, places), by)
+
+
+def _wanted(source: str, parameters: dict[str, Any]) -> Wanted:
+    """Return what the parameters of an event source ask for."""
+    ids = {name: value for name, value in parameters.items() if name.endswith("Id")}
+    ids.pop("appId", None)
+    entities = {name: _ids(source, name, value) for name, value in ids.items()}
+    apps = None if entities and "appId" not in parameters else _apps(source, parameters)
+    classes = parameters.get("eventClass")
+    if classes is not None:
+        if not isinstance(classes, list):
+            raise _bad(source, "eventClass must be a list")
+        apps = {app for app in (ALL_APPS if apps is None else apps) if platform(app) in classes}
+    blacklist = parameters.get("blacklist", "apply")
+    if blacklist not in ("apply", "ignore", "only"):
+        raise _bad(source, "blacklist must be apply, ignore or only")
+    return Wanted(apps, entities, blacklist)
+
+
+def _ids(source: str, name: str, value: Any) -> set[str]:
+    ids = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str) for one in ids):
+        raise _bad(source, f"{name} must be a string or a list of strings")
+    return set(ids)
+
+
+def _apps(source: str, parameters: dict[str, Any]) -> set[int] | None:
+    """Return the apps that appId means: the default one if omitted, None for every app (§3.4)."""
+    value = parameters.get("appId", DEFAULT_APP)
+    if isinstance(value, str) and value.replace(" ", "").replace("`", '"') == EVERY_APP:
+        return None
+    apps = value if isinstance(value, list) else [value]
+    if not all(isinstance(app, int) and not isinstance(app, bool) for app in apps):
+        raise _bad(source, "appId must be an integer, a list of integers or expandAppIds")
+    return set(apps)

@@ -1,0 +1,1 @@
+"""Runs a command beside a Pendo emulator and an embedded PostgreSQL."""

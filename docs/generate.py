@@ -1,0 +1,234 @@
+"""Writes the generated parts of the documents and of meltano.yml, or says which are stale."""  # noqa: INP001 - a script, not a package
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+import sys
+import textwrap
+import typing as t
+from pathlib import Path
+
+from pendo_emulator.clock import Clock
+from pendo_emulator.server import serve
+from pendo_emulator.world import World
+from tap_pendo.catalog import CATALOG
+from tap_pendo.tap import TapPendo
+from target_planhat.target import TargetPlanhat
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from singer_sdk.plugin_base import PluginBase
+    from tap_pendo.catalog import Row
+
+ROOT = Path(__file__).resolve().parent.parent
+PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
+GOLDEN = "tests/golden/catalog.json"
+DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md")
+PROJECT = "meltano.yml"
+# what the types of customers' own metadata are made from must not move with the calendar
+NOW = "2026-03-01T12:00:00Z"
+
+Rule = dict[str, t.Any]
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Write what is stale; with --check only name it, and fail."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
+    options = parser.parse_args(arguments)
+    stale = {path: text for path, text in documents(root).items() if _content(path) != text}
+    for path, text in stale.items():
+        name = path.relative_to(root)
+        if options.check:
+            print(f"{name} is stale: run ./do generate", file=sys.stderr)  # noqa: T201 - the answer
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"{name} written")  # noqa: T201 - the answer
+    return 1 if stale and options.check else 0
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Each document as it should be."""
+    catalog = discovered()
+    in_markdown = {"streams": stream_table(catalog)}
+    in_yaml = {}
+    for name, plugin in PLUGINS.items():
+        in_markdown[f"settings of {name}"] = setting_table(own(plugin))
+        in_yaml[f"settings of {name}"] = setting_list(every(plugin))
+    found = {root / GOLDEN: json.dumps(catalog, indent=2, sort_keys=True) + "\n"}
+    for name in DOCUMENTS:
+        found[root / name] = filled(_content(root / name), "<!-- {} -->", in_markdown)
+    found[root / PROJECT] = filled(_content(root / PROJECT), "# {}", in_yaml)
+    return found
+
+
+def discovered() -> dict[str, t.Any]:
+    """What the tap discovers in the emulated Pendo; its warnings are of no interest here."""
+    logging.disable(logging.WARNING)
+    try:
+        with serve(World(clock=Clock(NOW))) as pendo:
+            tap = TapPendo(config={"integration_key": pendo.key, "api_url": pendo.url})
+            catalog: dict[str, t.Any] = tap.catalog_dict
+            tap.run.client.close()
+    finally:
+        logging.disable(logging.NOTSET)
+    return catalog
+
+
+def filled(text: str, comment: str, parts: dict[str, str]) -> str:
+    """Put the parts between their comments, `generated: NAME` and `end`; keep the indentation."""
+    begin, end = (
+        re.escape(comment).replace(r"\{\}", word) for word in (r"generated: ([^\n]+?)", "end")
+    )
+    block = re.compile(rf"^( *){begin}\n.*?^\1{end}$", re.DOTALL | re.MULTILINE)
+
+    def fill(found: re.Match[str]) -> str:
+        indent, name = found.groups()
+        lines = (comment.format(f"generated: {name}"), parts[name], comment.format("end"))
+        return textwrap.indent("\n".join(lines), indent)
+
+    return block.sub(fill, text)
+
+
+def every(plugin: type[PluginBase]) -> dict[str, Rule]:
+    """All settings, as `--about` has them."""
+    schema = {"type": "object", "properties": dict(plugin.config_jsonschema["properties"])}
+    plugin.append_builtin_config(schema)
+    required = plugin.config_jsonschema.get("required", ())
+    return {
+        name: {**rule, "required": name in required}
+        for name, rule in t.cast("dict[str, Rule]", schema["properties"]).items()
+    }
+
+
+def own(plugin: type[PluginBase]) -> dict[str, Rule]:
+    """The settings that the SDK does not add."""
+    builtin: Rule = {"type": "object", "properties": {}}
+    plugin.append_builtin_config(builtin)
+    return {name: rule for name, rule in every(plugin).items() if name not in builtin["properties"]}
+
+
+# Markdown
+
+
+def stream_table(catalog: dict[str, t.Any]) -> str:
+    """One line for each stream: keys and replication as discovered, the rest from the table."""
+    entries = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+    lines = []
+    for row in CATALOG:
+        entry = entries[row.name]
+        key = ", ".join(f"`{name}`" for name in entry["key_properties"])
+        lines.append((f"`{row.name}`", row.about, key, _replication(entry), _source(row)))
+    titles = ("Stream", "What it is", "Primary key", "Replication", "Pendo source")
+    return _table(titles, lines)
+
+
+def _replication(entry: dict[str, t.Any]) -> str:
+    if entry["replication_method"] == "FULL_TABLE":
+        return "full table"
+    return f"incremental by `{entry['replication_key']}`"
+
+
+def _source(row: Row) -> str:
+    path, source = getattr(row, "path", None), getattr(row, "source", None)
+    if path:
+        return f"`GET {path}`"
+    return f"aggregation, `{source}`" if source else "the tap itself"
+
+
+def setting_table(settings: dict[str, Rule]) -> str:
+    """One line for each setting."""
+    if not settings:
+        return "\nThere are no settings yet.\n"
+    lines = [
+        (f"`{name}`", _type(rule), _default(rule), _allowed(rule), rule["description"])
+        for name, rule in settings.items()
+    ]
+    return _table(("Setting", "Type", "Default", "Allowed", "Description"), lines)
+
+
+def _type(rule: Rule) -> str:
+    kind = _kind(rule)
+    named = {"date_iso8601": "date or date-time", "options": "string", "decimal": "number"}
+    text = named.get(kind, kind)
+    if kind == "array":
+        text = f"array of {_json_type(rule['items'])}s"
+    notes = [word for word in ("secret", "required") if rule.get(word)]
+    return ", ".join([text, *notes])
+
+
+def _default(rule: Rule) -> str:
+    return f"`{json.dumps(rule['default']).strip(chr(34))}`" if "default" in rule else ""
+
+
+def _allowed(rule: Rule) -> str:
+    if "enum" in rule:
+        return ", ".join(f"`{value}`" for value in rule["enum"] if value is not None)
+    limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
+    return ", ".join(f"{word} {rule[name]}" for name, word in limits.items() if name in rule)
+
+
+def _table(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [titles, ["---"] * len(titles), *lines]
+    cells = ([cell.replace("|", r"\|") for cell in row] for row in rows)
+    return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+# YAML
+
+
+def setting_list(settings: dict[str, Rule]) -> str:
+    """The settings as Meltano wants them."""
+    if not settings:
+        return "settings: []"
+    return "settings:\n" + "\n".join(_setting(name, rule) for name, rule in settings.items())
+
+
+def _setting(name: str, rule: Rule) -> str:
+    kind = _meltano_kind(rule)
+    lines = [f"- name: {name}", f"  label: {rule.get('title', name)}", f"  kind: {kind}"]
+    if rule.get("secret"):
+        lines.append("  sensitive: true")
+    if kind == "options":
+        lines.append("  options:")
+        lines += [f"  - {{label: {v}, value: {v}}}" for v in rule["enum"] if v is not None]
+    if "default" in rule:
+        lines.append(f"  value: {json.dumps(rule['default']).strip(chr(34))}")
+    said = textwrap.wrap(rule["description"], 90, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*lines, "  description: >-", *(f"    {line}" for line in said)])
+
+
+def _meltano_kind(rule: Rule) -> str:
+    """Meltano 4.4.1 cannot pass on a `decimal` from the environment; `integer` takes both.
+
+    A fraction is left as it is when it stands in meltano.yml.
+    """
+    kind = _kind(rule)
+    return "integer" if kind == "decimal" else kind
+
+
+def _kind(rule: Rule) -> str:
+    if "enum" in rule:
+        return "options"
+    if rule.get("format") == "date-time":
+        return "date_iso8601"
+    kind = _json_type(rule)
+    return "decimal" if kind == "number" else kind
+
+
+def _json_type(rule: Rule) -> str:
+    types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    return str(next(name for name in types if name != "null"))
+
+
+def _content(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Singer target for Planhat: Pendo usage as user activities and custom metrics."""

@@ -1,0 +1,179 @@
+"""The documents: fresh where generated, right in what they name."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import typing as t
+
+import pytest
+import yaml
+from tap_pendo.tap import TapPendo
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from with_demo.postgres import PostgresServer
+
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/event-streams.md",
+    "tap-pendo/README.md",
+    "target-planhat/README.md",
+    "demo/README.md",
+)
+
+
+@pytest.fixture
+def generate(project: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", project / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_parts_are_fresh(
+    generate: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_check_names_what_is_stale_and_writes_nothing(
+    generate: ModuleType, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (*generate.DOCUMENTS, generate.PROJECT, generate.GOLDEN):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text((project / name).read_text())
+    stale = (project / "README.md").read_text().replace("| `features` |", "| `characters` |")
+    (tmp_path / "README.md").write_text(stale)
+
+    assert generate.main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().err == "README.md is stale: run ./do generate\n"
+    assert (tmp_path / "README.md").read_text() == stale
+
+    assert generate.main([], tmp_path) == 0
+    assert (tmp_path / "README.md").read_text() == (project / "README.md").read_text()
+
+
+def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
+    found = {
+        name: re.findall(r"(?:<!--|#) generated: (.+?)(?: -->)?$", text, re.MULTILINE)
+        for name in (*generate.DOCUMENTS, generate.PROJECT)
+        if (text := (project / name).read_text())
+    }
+
+    assert found == {
+        "README.md": ["streams", "settings of tap-pendo"],
+        "tap-pendo/README.md": ["streams", "settings of tap-pendo"],
+        "target-planhat/README.md": ["settings of target-planhat"],
+        "meltano.yml": ["settings of tap-pendo", "settings of target-planhat"],
+    }
+
+
+def test_readme_begins_with_two_commands(project: Path) -> None:
+    commands = re.findall(
+        r"^    (\./do .*?)\s*#", (project / "README.md").read_text(), re.MULTILINE
+    )
+
+    assert commands == ["./do demo", "./do test"]
+
+
+def test_commands_that_the_documents_name_exist(project: Path) -> None:
+    usage = subprocess.run([project / "do"], check=True, capture_output=True, text=True).stdout
+    known = set(re.findall(r"^\./do (\w+)", usage, re.MULTILINE))
+    named = {
+        command
+        for page in PAGES
+        for command in re.findall(r"\./do (\w+)", (project / page).read_text())
+    }
+
+    assert {"demo", "test"} <= named <= known | {"install"}
+
+
+def test_links_lead_somewhere(project: Path) -> None:
+    broken = [
+        f"{page}: {link}"
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)#]+)", (project / page).read_text())
+        if "://" not in link and not ((project / page).parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def test_readme_configures_settings_that_exist(project: Path) -> None:
+    readme = (project / "README.md").read_text()
+    block = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    assert block
+    assert len(block[1].splitlines()) <= 10
+    plugins = yaml.safe_load(block[1])["environments"][0]["config"]["plugins"]
+    defined = yaml.safe_load((project / "meltano.yml").read_text())["plugins"]
+    for kind, used in plugins.items():
+        settings = {each["name"]: {s["name"] for s in each["settings"]} for each in defined[kind]}
+        for plugin in used:
+            assert plugin["config"].keys() <= settings[plugin["name"]]
+
+
+def test_readme_warns_of_what_is_unverified(project: Path) -> None:
+    readme = (project / "README.md").read_text()
+
+    assert "Nothing here has run against a live Pendo account" in readme
+
+
+def test_contributing_is_short_and_begins_with_commands(project: Path) -> None:
+    text = (project / "CONTRIBUTING.md").read_text()
+
+    assert len(text.splitlines()) <= 100
+    assert re.findall(r"^## (.+)", text, re.MULTILINE)[:2] == ["Commands", "Floors"]
+
+
+def test_no_machine_path_or_secret_in_the_documents(project: Path) -> None:
+    for page in (*PAGES, "meltano.yml", "constraints.txt"):
+        text = (project / page).read_text()
+        assert not re.search(r"/(home|root|Users|work|tmp)/", text), page
+        assert not re.search(r"\b[0-9a-f]{32}\b", text), page
+
+
+def test_view_of_current_rows_leaves_out_what_a_newer_read_did_not_find(
+    project: Path, postgres: PostgresServer
+) -> None:
+    text = (project / "docs" / "event-streams.md").read_text()
+    view = re.search(r"```sql\n(.*?)```", text, re.DOTALL)
+    assert view
+    schema = TapPendo.name.replace("-", "_")
+    with postgres.connect() as connection:
+        connection.execute(
+            f"""
+            create schema {schema};
+            create table {schema}.feature_events
+                (row_id text, hour timestamp, app_id bigint, read_at timestamp);
+            create table {schema}.sync_windows
+                (stream text, window_start timestamp, window_end timestamp, app_ids text,
+                 read_at timestamp);
+            insert into {schema}.feature_events values
+                ('kept',            '2026-01-02 00:00', 1, '2026-01-09'),
+                ('gone',            '2026-01-02 00:00', 1, '2026-01-08'),
+                ('last hour, gone', '2026-01-02 23:00', 1, '2026-01-08'),
+                ('next day',        '2026-01-03 00:00', 1, '2026-01-08'),
+                ('other app',       '2026-01-04 00:00', 1, '2026-01-08'),
+                ('app 12, gone',    '2026-01-04 00:00', 12, '2026-01-08'),
+                ('other stream',    '2026-01-05 00:00', 1, '2026-01-08');
+            insert into {schema}.sync_windows values
+                ('feature_events', '2026-01-02', '2026-01-03', '*', '2026-01-09'),
+                ('feature_events', '2026-01-04', '2026-01-05', '12,13', '2026-01-09'),
+                ('page_events', '2026-01-05', '2026-01-06', '*', '2026-01-09');
+            """
+        )
+        connection.execute(view[1].encode())
+        current = connection.execute(
+            f"select row_id from {schema}.current_feature_events order by 1"
+        ).fetchall()
+        connection.rollback()
+
+    assert [row[0] for row in current] == ["kept", "next day", "other app", "other stream"]

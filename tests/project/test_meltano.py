@@ -1,0 +1,241 @@
+"""meltano.yml: says of the plugins what they say of themselves, and works without Meltano Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import typing as t
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from tap_pendo.tap import TapPendo
+
+Definition = dict[str, t.Any]
+
+SCRIPTS = Path(sys.executable).parent
+PLUGINS = ("tap-pendo", "target-planhat", "target-postgres")
+
+
+@pytest.fixture
+def definitions(project: Path) -> dict[str, Definition]:
+    plugins = _content(project)["plugins"]
+    return {each["name"]: each for kind in plugins.values() for each in kind}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_capabilities_and_settings_are_those_of_the_plugin(
+    name: str, definitions: dict[str, Definition]
+) -> None:
+    about = _about(name)
+    settings = [setting["name"] for setting in definitions[name]["settings"]]
+
+    assert set(definitions[name]["capabilities"]) == set(about["capabilities"])
+    assert set(settings) <= about["settings"]["properties"].keys()
+
+
+@pytest.mark.parametrize("name", ["tap-pendo", "target-planhat"])
+def test_settings_are_described_as_the_plugin_describes_them(
+    name: str, definitions: dict[str, Definition]
+) -> None:
+    rules = _about(name)["settings"]["properties"]
+    settings = {setting["name"]: setting for setting in definitions[name]["settings"]}
+
+    assert list(settings) == list(rules)
+    for setting, rule in zip(settings.values(), rules.values(), strict=True):
+        options = [option["value"] for option in setting.get("options", ())]
+        assert setting["kind"] == _meltano_kind(rule)
+        assert setting["label"] == rule["title"]
+        assert setting["description"] == rule["description"]
+        assert setting.get("value") == rule.get("default")
+        assert setting.get("sensitive", False) == rule.get("secret", False)
+        assert options == [value for value in rule.get("enum", ()) if value is not None]
+
+
+def _about(name: str) -> Definition:
+    command = [SCRIPTS / name, "--about", "--format=json"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(said.stdout)
+
+
+def _meltano_kind(rule: Definition) -> str:
+    if "enum" in rule:
+        return "options"
+    if rule.get("format") == "date-time":
+        return "date_iso8601"
+    (kind,) = {name for name in rule["type"] if name != "null"}
+    # Meltano 4.4.1 ends with a traceback when a `decimal` comes from the environment
+    return "integer" if kind == "number" else kind
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_every_setting_is_explained(name: str, definitions: dict[str, Definition]) -> None:
+    for setting in definitions[name]["settings"]:
+        for key in ("kind", "label", "description"):
+            assert setting.get(key), f"{name}: {setting['name']} has no {key}"
+
+
+def test_secrets_are_masked_and_never_written_down(
+    project: Path, definitions: dict[str, Definition]
+) -> None:
+    sensitive = {
+        (plugin, setting["name"])
+        for plugin, definition in definitions.items()
+        for setting in definition["settings"]
+        if setting.get("sensitive")
+    }
+
+    assert sensitive == {
+        ("tap-pendo", "integration_key"),
+        ("target-postgres", "password"),
+        ("target-postgres", "sqlalchemy_url"),
+    }
+    for plugin, name in sensitive:
+        setting = next(s for s in definitions[plugin]["settings"] if s["name"] == name)
+        assert "value" not in setting
+        assert f"{name}:" not in (project / "meltano.yml").read_text()
+
+
+def test_project_has_its_environments_job_and_schedule(project: Path) -> None:
+    content = _content(project)
+
+    assert content["default_environment"] == "dev"
+    assert [each["name"] for each in content["environments"]] == ["dev", "demo", "prod"]
+    assert content["send_anonymous_usage_stats"] is False
+    assert content["requires_meltano"] == ">=4.4,<5"
+    assert content["jobs"] == [
+        {"name": "pendo-to-postgres", "tasks": ["tap-pendo target-postgres"]}
+    ]
+    assert content["schedules"] == [
+        {
+            "name": "pendo-every-6-hours",
+            "interval": "0 */6 * * *",
+            "job": "pendo-to-postgres",
+        }
+    ]
+
+
+def test_no_plugin_needs_the_hub(definitions: dict[str, Definition]) -> None:
+    for name, definition in definitions.items():
+        assert definition["namespace"], name
+        assert definition["pip_url"].endswith(" -c constraints.txt"), name
+
+
+@pytest.fixture
+def copy(project: Path, tmp_path: Path) -> Copy:
+    return Copy(project, tmp_path)
+
+
+def test_meltano_lists_the_settings_offline(copy: Copy) -> None:
+    listed = copy.meltano(
+        "config", "list", "--all", "tap-pendo", TAP_PENDO_INTEGRATION_KEY="hush-hush"
+    )
+
+    assert "TAP_PENDO_LOOKBACK_DAYS" in listed
+    assert "hush-hush" not in listed
+    assert "integration_key" in listed
+
+
+def test_meltano_compiles_job_and_schedule_offline(copy: Copy) -> None:
+    copy.meltano("compile")
+    listed = json.loads(copy.meltano("schedule", "list", "--format=json"))
+
+    assert listed["schedules"]["job"][0]["cron_interval"] == "0 */6 * * *"
+
+
+def test_settings_from_the_environment_arrive_typed_and_unset_ones_not_at_all(copy: Copy) -> None:
+    config = copy.config_of_tap(
+        TAP_PENDO_INTEGRATION_KEY="hush-hush",
+        TAP_PENDO_APP_IDS="[1, -323232]",
+        TAP_PENDO_LOOKBACK_DAYS="2",
+        TAP_PENDO_INCLUDE_ANONYMOUS_VISITORS="true",
+        TAP_PENDO_START_DATE="2026-01-31",
+    )
+
+    assert config["app_ids"] == [1, -323232]
+    assert config["lookback_days"] == 2
+    assert isinstance(config["lookback_days"], int)
+    assert config["include_anonymous_visitors"] is True
+    assert config["start_date"] == "2026-01-31"
+    assert config.keys().isdisjoint({"api_url", "end_date", "stream_maps", "batch_config"})
+    TapPendo(config=config, setup_mapper=False)  # raises if it does not like them
+
+
+def test_settings_from_dotenv_and_config_arrive(copy: Copy) -> None:
+    (copy.root / ".env").write_text("TAP_PENDO_INTEGRATION_KEY=hush-hush\n")
+    copy.configure(
+        {"lookback_hours": 1.5, "app_ids": [7], "region": "eu", "start_date": date(2025, 1, 1)}
+    )
+
+    config = copy.config_of_tap()
+
+    assert config["integration_key"] == "hush-hush"
+    assert config["lookback_hours"] == 1.5
+    assert config["app_ids"] == [7]
+    assert config["region"] == "eu"
+    assert config["start_date"] == "2025-01-01"
+    TapPendo(config=config, setup_mapper=False)
+
+
+class Copy:
+    """The project in a folder of its own, with no network to ask the Hub."""
+
+    def __init__(self, project: Path, root: Path) -> None:
+        self.root = root
+        shutil.copy(project / "meltano.yml", root)
+
+    def meltano(self, *arguments: str, **environment: str) -> str:
+        """Run Meltano there; its output."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
+        }
+        done = subprocess.run(
+            [SCRIPTS / "meltano", "--log-level=error", *arguments],
+            cwd=self.root,
+            env={
+                **kept,
+                "HOME": str(self.root),
+                "NO_COLOR": "1",
+                # nobody listens on the discard port
+                "MELTANO_HUB_URL": "http://127.0.0.1:9",
+                **environment,
+            },
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    def configure(self, settings: dict[str, t.Any]) -> None:
+        """Give the tap settings in meltano.yml."""
+        self._change_tap(config=settings)
+
+    def config_of_tap(self, **environment: str) -> dict[str, t.Any]:
+        """What the tap finds in its --config; a stand-in for it prints the file."""
+        stand_in = self.root / "print-config"
+        stand_in.write_text(
+            '#!/bin/sh\nwhile [ "$1" != --config ]; do shift; done\nexec cat "$2"\n'
+        )
+        stand_in.chmod(0o755)
+        self._change_tap(executable="./print-config")
+        printed = self.meltano("invoke", "--no-install", "tap-pendo", "--discover", **environment)
+        return json.loads(printed)
+
+    def _change_tap(self, **changes: t.Any) -> None:
+        content = _content(self.root)
+        tap = content["plugins"]["extractors"][0]
+        # without it Meltano looks for the executable here, not in an environment of its own
+        tap.pop("pip_url", None)
+        tap.update(changes)
+        (self.root / "meltano.yml").write_text(yaml.safe_dump(content))
+
+
+def _content(root: Path) -> t.Any:
+    return yaml.safe_load((root / "meltano.yml").read_text())

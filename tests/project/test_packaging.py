@@ -1,0 +1,148 @@
+"""The packages: versions, pins, licences, and what git leaves alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import typing as t
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+MEMBERS = ("tap-pendo", "target-planhat", "demo")
+
+
+def _pyproject(folder: Path) -> dict[str, t.Any]:
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
+def _requirements(project: Path) -> list[Requirement]:
+    root = _pyproject(project)
+    members = [_pyproject(project / member)["project"] for member in MEMBERS]
+    ours = {canonicalize_name(member["name"]) for member in members}
+    texts = [text for member in members for text in member["dependencies"]]
+    texts += [text for group in root["dependency-groups"].values() for text in group]
+    found = [Requirement(text) for text in (*texts, *root["project"]["dependencies"])]
+    return [each for each in found if canonicalize_name(each.name) not in ours]
+
+
+def test_every_dependency_is_pinned_to_a_version_that_it_allows(project: Path) -> None:
+    pins: dict[str, set[str]] = {}
+    for line in (project / "constraints.txt").read_text().splitlines():
+        pin = Requirement(line)
+        (specifier,) = pin.specifier
+        assert specifier.operator == "=="
+        pins.setdefault(canonicalize_name(pin.name), set()).add(specifier.version)
+
+    for each in _requirements(project):
+        versions = pins.get(canonicalize_name(each.name), set())
+        assert versions, f"{each.name} is not pinned"
+        assert all(version in each.specifier for version in versions), f"{each}: {versions}"
+
+
+def test_pins_name_no_host(project: Path) -> None:
+    assert not re.search(r"://|@|--", (project / "constraints.txt").read_text())
+
+
+def test_meltano_installs_a_postgres_target_that_is_pinned_and_tested(project: Path) -> None:
+    named = re.search(r"pip_url: (meltanolabs\S+)", (project / "meltano.yml").read_text())
+
+    assert named
+    assert Requirement(named[1]) in _requirements(project)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_version_is_the_newest_of_the_changelog(member: str, project: Path) -> None:
+    newest = re.search(r"^## \[([^]]+)\]", (project / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert newest
+    assert _pyproject(project / member)["project"]["version"] == newest[1]
+
+
+def test_changelog_entries_name_their_member(project: Path) -> None:
+    entries = re.findall(r"^- (.*)", (project / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert entries
+    assert [each for each in entries if not re.match(r"(tap|target|demo): ", each)] == []
+
+
+@pytest.mark.parametrize("member", ["tap-pendo", "target-planhat"])
+def test_plugin_names_the_pythons_that_it_supports(member: str, project: Path) -> None:
+    metadata = _pyproject(project / member)["project"]
+    prefix = "Programming Language :: Python :: "
+    versions = [c.removeprefix(prefix) for c in metadata["classifiers"] if c.startswith(prefix)]
+
+    assert versions == ["3.10", "3.11", "3.12", "3.13", "3.14"]
+    assert metadata["requires-python"] == ">=3.10"
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_member_carries_the_licence(member: str, project: Path) -> None:
+    licence = (project / "LICENSE").read_text()
+
+    assert "Apache License" in licence
+    assert (project / member / "LICENSE").read_text() == licence
+    assert _pyproject(project / member)["project"]["license"] == "Apache-2.0"
+
+
+def test_git_ignores_what_commands_leave_behind(project: Path, tmp_path: Path) -> None:
+    left = (
+        ".env",
+        ".import_linter_cache/x",
+        ".hypothesis/x",
+        ".meltano/meltano.db",
+        ".meltano/with-demo/postgres/cluster/x",
+        ".mypy_cache/x",
+        ".pytest_cache/x",
+        ".ruff_cache/x",
+        ".venv/.installed",
+        "output/x",
+        "tap-pendo/dist/x",
+        "tap-pendo/tap_pendo/__pycache__/x",
+        "tap-pendo/tap_pendo.egg-info/x",
+        "target-planhat.db",
+        "uv.lock",
+    )
+    (tmp_path / ".gitignore").write_text((project / ".gitignore").read_text())
+    _git(tmp_path, "init", "--quiet")
+    for name in left:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert _git(tmp_path, "status", "--porcelain", "--untracked-files=all") == "?? .gitignore\n"
+
+
+def test_no_lock_file_is_tracked(project: Path) -> None:
+    if not (project / ".git").exists():
+        pytest.skip("not a git repository")
+
+    assert _git(project, "ls-files", "uv.lock", "pylock.toml", "*/uv.lock") == ""
+
+
+def test_ci_runs_the_same_commands(project: Path) -> None:
+    script = project / ".ci" / "run"
+
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True)
+    commands = re.findall(r"\./do \w+", script.read_text())
+    assert commands == ["./do install", "./do check", "./do test"]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    # a hook that runs the tests sets GIT_DIR and others
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env=kept, check=True, capture_output=True, text=True
+    )
+    return done.stdout

@@ -1,0 +1,1 @@
+"""A stand-in for the Pendo emulator: the same contract, and figures that the test chooses."""
