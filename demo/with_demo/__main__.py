@@ -58,7 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         type=Path,
         default=Path(".meltano", "with-demo"),
-        help="keeps the database and the logs (%(default)s); another one is a fresh start",
+        help="keeps the database and the logs (%(default)s); Meltano keeps its state elsewhere",
     )
     parser.add_argument(
         "--now",

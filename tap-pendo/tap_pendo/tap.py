@@ -105,6 +105,12 @@ class TapPendo(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
+        # null, and an environment variable that is set but empty, mean: not set
+        self._config = {
+            name: value
+            for name, value in self._config.items()
+            if value is not None and (value != "" or name in schema["required"])
+        }
         errors = list(JSONSchemaValidator(schema).iter_errors(self._config))
         lines = settings.problems(self._config, errors, schema["properties"])
         if lines and raise_errors:

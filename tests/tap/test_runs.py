@@ -48,6 +48,12 @@ class Table(dict[str, Record]):
         return dict(found)
 
 
+def assert_same(one: Table, other: Table) -> None:
+    """Compare two tables; a difference shows its first rows only."""
+    differing = sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k))
+    assert [(one.get(k), other.get(k)) for k in differing[:2]] == []
+
+
 def truth(pendo: Emulator, row: Events, start: datetime = START) -> dict[tuple[t.Any, ...], int]:
     """What Pendo counts, from its raw events, up to the last whole hour."""
     now = pendo.clock.now()
@@ -158,7 +164,7 @@ def test_pages_of_any_size_give_the_same_rows(row: Events, page_size: int, tap: 
     start = datetime(2026, 3, 11, 4, tzinfo=UTC).isoformat()
     whole = Table(row).load(tap.run(start_date=start, select=(row.name,)))
     paged = Table(row).load(tap.run(start_date=start, select=(row.name,), page_size=page_size))
-    assert paged == whole
+    assert_same(paged, whole)
 
 
 FAULTS: dict[str, list[Record]] = {
@@ -183,7 +189,7 @@ def test_faults_lose_nothing_and_double_nothing(row: Events, fault: str, tap: Ta
     tap.pendo.faults.add(*({**f, "source": row.source} for f in FAULTS[fault]))
     faulty = Table(row).load(tap.run(start_date=start, select=(row.name,), page_size=60))
     assert tap.exit_code == 0
-    assert faulty == whole
+    assert_same(faulty, whole)
 
 
 @pytest.mark.parametrize("stream", ["visitors", "accounts"])

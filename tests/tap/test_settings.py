@@ -240,6 +240,14 @@ def test_page_size(cli: Cli, tap: TapRunner) -> None:
     assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] == 4
 
 
+def test_settings_that_are_null_or_empty_are_not_set(tap: TapRunner) -> None:
+    config = {**tap.config, "region": None, "timezone": "", "end_date": "", "page_size": None}
+    made = type(tap.tap())(config=config, setup_mapper=False)
+    assert made.run.settings.region == "us"
+    assert made.run.settings.page_size == 50_000
+    made.run.client.close()
+
+
 def test_every_setting_has_a_test_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     assert [name for name in OWN_SETTINGS if name not in source] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 
 from tap_pendo.errors import StreamError
 from tap_pendo.prefetch import in_order
@@ -46,6 +47,7 @@ class EventStream(PendoStream):
         self._sync_windows = sync_windows
         self._marks: Marks | None = None
         self._finished: list[WindowRead] = []
+        self._tally: Counter[str] = Counter()
         self._in_order = True
 
     def read(self) -> Iterator[Record]:
@@ -73,6 +75,7 @@ class EventStream(PendoStream):
             self.run.look()
             self._close(read)
         self.run.look()
+        self._report()
 
     def _planned(self, now: datetime) -> tuple[datetime, Plan]:
         """Decide from settings and state what this run reads."""
@@ -135,7 +138,14 @@ class EventStream(PendoStream):
         # the look-back is read once the forward part reaches what was covered before
         if self._plan.marks is None or window.end >= self._plan.marks.covered_to:
             state["lookback_day"] = self._today
-        self._report(read)
+        self._tally.update(
+            windows=1,
+            rows=read.rows,
+            calls=read.calls,
+            merged=read.merged,
+            outside=read.outside,
+            refused=read.refused,
+        )
         self._finished.append(read)
         self.read_complete()
 
@@ -146,15 +156,13 @@ class EventStream(PendoStream):
         self._finished.clear()
         super().settle()
 
-    def _report(self, read: WindowRead) -> None:
-        parts = (("merged", read.merged), ("outside", read.outside), ("refused", read.refused))
-        told = "".join(f", {count} {word}" for word, count in parts if count)
-        self.logger.info(
-            "%s: %s to %s, %d rows, %d calls%s",
-            self.name,
-            to_text(read.window.start),
-            to_text(read.window.end),
-            read.rows,
-            read.calls,
-            told,
+    def _report(self) -> None:
+        """Say in one line what was read."""
+        told = ", ".join(f"{count:,} {name}" for name, count in self._tally.items() if count)
+        marks = self._marks
+        covered = (
+            f"all is read from {to_text(marks.covered_from)} to {to_text(marks.covered_to)}"
+            if marks
+            else "nothing is read yet"
         )
+        self.logger.info("%s: %s; %s", self.name, told or "no windows", covered)
