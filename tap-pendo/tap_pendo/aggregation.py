@@ -54,6 +54,22 @@ class Cursor:
         return f"{now} && visitorId == {literal(self.visitor)}"
 
 
+def _event_source(
+    source: str, period: Period, window: Window, app_ids: Sequence[int], exclude_list: str
+) -> dict[str, t.Any]:
+    return {
+        "source": {
+            source: {"appId": list(app_ids) or ALL_APPS, "blacklist": exclude_list},
+            "timeSeries": {
+                "period": f"{period}Range",
+                "first": to_ms(window.start),
+                # the bucket that holds `last` is included, so end - 1 ms
+                "last": to_ms(window.end) - 1,
+            },
+        }
+    }
+
+
 def events(  # noqa: PLR0913 - each is a part of the request
     source: str,
     *,
@@ -66,23 +82,28 @@ def events(  # noqa: PLR0913 - each is a part of the request
     limit: int | None,
 ) -> Body:
     """Rows of an event source in one window, of all apps and entities, sorted, at most `limit`."""
-    source_step = {
-        source: {"appId": list(app_ids) or ALL_APPS, "blacklist": exclude_list},
-        "timeSeries": {
-            "period": f"{period}Range",
-            "first": to_ms(window.start),
-            # the bucket that holds `last` is included, so end - 1 ms
-            "last": to_ms(window.end) - 1,
-        },
-    }
-    steps: list[dict[str, t.Any]] = [{"source": source_step}]
+    steps = [_event_source(source, period, window, app_ids, exclude_list)]
     if cursor:
         steps.append({"filter": cursor.expression(sort[0])})
-    if sort:
-        steps.append({"sort": list(sort)})
+    steps.append({"sort": list(sort)})
     if limit:
         steps.append({"limit": limit})
     return body(source, steps)
+
+
+def count_events(  # noqa: PLR0913 - each is a part of the request
+    source: str,
+    *,
+    period: Period,
+    window: Window,
+    app_ids: Sequence[int],
+    exclude_list: str,
+    time_field: str,
+) -> Body:
+    """Number of rows of an event source whose time is in the window: one row {count}."""
+    inside = f"{time_field} >= {to_ms(window.start)} && {time_field} < {to_ms(window.end)}"
+    steps = [_event_source(source, period, window, app_ids, exclude_list), {"filter": inside}]
+    return body(source, [*steps, {"count": None}])
 
 
 def people(  # noqa: PLR0913 - each is a part of the request
@@ -95,19 +116,30 @@ def people(  # noqa: PLR0913 - each is a part of the request
     limit: int | None,
 ) -> Body:
     """Visitors or accounts changed since a moment (epoch ms) or never stamped, behind an id."""
-    updated = "metadata.auto.lastupdated"
-    conditions = []
-    if since is not None:
-        conditions.append(f"(isNull({updated}) || {updated} >= {since})")
+    conditions = _changed(since)
     if after is not None:
         conditions.append(f"{id_field} > {literal(after)}")
-    steps: list[dict[str, t.Any]] = [{"source": {source: params}}]
-    if conditions:
-        steps.append({"filter": " && ".join(conditions)})
-    steps.append({"sort": [id_field]})
+    steps = [*_people_source(source, params, conditions), {"sort": [id_field]}]
     if limit:
         steps.append({"limit": limit})
     return body(source, steps)
+
+
+def count_people(source: str, params: dict[str, t.Any] | None, since: int | None) -> Body:
+    """Number of visitors or accounts changed since a moment or never stamped: one row {count}."""
+    return body(source, [*_people_source(source, params, _changed(since)), {"count": None}])
+
+
+def _changed(since: int | None) -> list[str]:
+    updated = "metadata.auto.lastupdated"
+    return [] if since is None else [f"(isNull({updated}) || {updated} >= {since})"]
+
+
+def _people_source(
+    source: str, params: dict[str, t.Any] | None, conditions: list[str]
+) -> list[dict[str, t.Any]]:
+    steps: list[dict[str, t.Any]] = [{"source": {source: params}}]
+    return [*steps, {"filter": " && ".join(conditions)}] if conditions else steps
 
 
 def whole(source: str) -> Body:

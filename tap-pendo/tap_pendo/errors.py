@@ -45,4 +45,4 @@ class BrokenBodyError(UnavailableError):
 
 
 class UnsortedError(Exception):
-    """An answer is not in the order that was asked for: paging by key would lose rows."""
+    """Pages are out of order, or lack rows that Pendo counts: it sorts or compares another way."""

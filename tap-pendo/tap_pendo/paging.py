@@ -15,9 +15,13 @@ if t.TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Page:
-    """What one answer held: how many rows, and the places of its first and last one."""
+    """What one answer held: how many rows, and the places of its first and last one.
+
+    `end` is the time, in epoch ms, from which on rows are of no interest.
+    """
 
     limit: int | None
+    end: int
     rows: int = 0
     first: Key = ()
     last: Key = ()
@@ -25,7 +29,10 @@ class Page:
     @property
     def full(self) -> bool:
         """Whether there may be more rows behind it; its last group may then be cut."""
-        return self.limit is not None and self.rows >= self.limit
+        if self.limit is None or self.rows < self.limit:
+            return False
+        moment = self.last[0]
+        return not (isinstance(moment, int) and moment >= self.end)
 
 
 class Pager:
@@ -36,8 +43,8 @@ class Pager:
     that fills a page by itself is asked for alone, without limit.
     """
 
-    def __init__(self, page_size: int) -> None:
-        self._page_size = page_size
+    def __init__(self, page_size: int, end: int) -> None:
+        self._page_size, self._end = page_size, end
         self.cursor: Cursor | None = None
         self.done: Key = ()
         self.complete = False
@@ -48,7 +55,7 @@ class Pager:
 
     def page(self) -> Page:
         """Begin the next page."""
-        return Page(None if self._alone else self._page_size)
+        return Page(None if self._alone else self._page_size, self._end)
 
     def fresh(self, key: Key) -> bool:
         """Whether the group at this place has not been given out."""
@@ -67,6 +74,8 @@ class Pager:
         """
         ahead = self.cursor
         if page.full:
+            if not isinstance(page.last[0], int):
+                raise StreamError("Pendo fills a page with rows that have no time")
             reach: t.Literal["alone", "from"]
             reach = "alone" if page.first[:2] == page.last[:2] else "from"
             ahead = Cursor(page.last[0], str(page.last[1]), reach)

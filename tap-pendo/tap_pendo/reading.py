@@ -64,15 +64,15 @@ class WindowRead:
         """Yield the window's records, merged and with `row_id`, some thousand at a time.
 
         Memory holds one group of rows and the batch. If Pendo does not keep the order that was
-        asked for, the window is read anew through a temporary file; the new `read_at` tells its
-        rows from those already given.
+        asked for, or its pages lack rows, the window is read anew in one answer, through a
+        temporary file; the new `read_at` tells its rows from those already given.
         """
         try:
             yield from _batched(self._sorted() if in_order else self._spooled())
         except UnsortedError:
             logger.warning(
-                "%s: Pendo's answer for %s is not in the order asked for; the window is read "
-                "again and sorted here",
+                "%s: Pendo's pages for %s are not in the order asked for; the window is read "
+                "again in one answer and sorted here",
                 self._events.name,
                 to_text(self.window.start),
             )
@@ -81,8 +81,9 @@ class WindowRead:
 
     def _sorted(self) -> Iterator[list[Row]]:
         """Read page by page; a cut or broken page goes on from the last whole group."""
-        pager = Pager(self._settings.page_size)
-        failures = 0
+        pager = Pager(self._settings.page_size, self._end)
+        failures = given = 0
+        expected: int | None = None
         while not pager.complete:
             page = pager.page()
             reached = pager.done
@@ -90,12 +91,29 @@ class WindowRead:
                 for key, rows in self._groups(pager, page):
                     yield self._records(rows)
                     pager.done = key
+                    given += len(rows)
             except BrokenBodyError as error:
                 failures = failures + 1 if pager.done == reached else 1
                 self._rest(error, failures)
                 pager.broke()
             else:
                 pager.ended(page)
+                if page.full and expected is None:
+                    expected = self._counted()
+        if expected is not None and given < expected:
+            raise UnsortedError
+
+    def _counted(self) -> int:
+        """Ask how many rows the window has, to see that no page leaves any out."""
+        body = aggregation.count_events(
+            self._events.source,
+            period=self._period,
+            window=self.window,
+            app_ids=self._settings.app_ids,
+            exclude_list=self._settings.exclude_list,
+            time_field=self._time,
+        )
+        return self._client.count(body, self._count)
 
     def _groups(self, pager: Pager, page: Page) -> Iterator[tuple[Key, list[Row]]]:
         """Yield the whole groups of a page that are new."""
@@ -112,7 +130,7 @@ class WindowRead:
             with contextlib.closing(sqlite3.connect("")) as spool:
                 spool.execute("create table row (identity text, body blob)")
                 try:
-                    rows = self._answer(None, Page(limit=None))
+                    rows = self._answer(None, Page(limit=None, end=self._end))
                     spool.executemany(
                         "insert into row values (?, ?)",
                         ((self._identity(self._shape.record(r)), _encode(r)) for r in rows),

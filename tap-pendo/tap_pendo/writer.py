@@ -35,23 +35,16 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             self._buffer += self.serialize_message(message)
             self.flush()
             return
-        # to_dict would copy the record deeply
-        self._buffer += self._encode(
-            {
-                "type": message.type,
-                "stream": message.stream,
-                "record": message.record,
-                "version": message.version,
-                "time_extracted": message.time_extracted,
-            }
-            if message.version is not None
-            else {
-                "type": message.type,
-                "stream": message.stream,
-                "record": message.record,
-                "time_extracted": message.time_extracted,
-            }
-        )
+        # not to_dict, which would copy the record deeply
+        line: dict[str, t.Any] = {
+            "type": message.type,
+            "stream": message.stream,
+            "record": message.record,
+            "time_extracted": message.time_extracted,
+        }
+        if message.version is not None:
+            line["version"] = message.version
+        self._buffer += self._encode(line)
         self._buffer += b"\n"
         if len(self._buffer) >= _BLOCK:
             self.flush()

@@ -44,7 +44,7 @@ def answer(rows: list[Row], pager: Pager, page: Page, break_after: int | None) -
 
 
 def read_all(rows: list[Row], page_size: int, breaks: t.Iterator[int | None]) -> list[Row]:
-    pager, given_out = Pager(page_size), []
+    pager, given_out = Pager(page_size, 9), []
     while not pager.complete:
         page = pager.page()
         try:
@@ -76,8 +76,8 @@ def test_each_row_once(rows: list[Row], page_size: int, breaks: list[int | None]
 
 
 def test_pages_that_do_not_advance_are_an_error() -> None:
-    pager = Pager(2)
-    page = Page(2, 2, (1, "a", ""), (2, "b", ""))
+    pager = Pager(2, 9)
+    page = Page(2, 9, 2, (1, "a", ""), (2, "b", ""))
     pager.ended(page)
     with pytest.raises(StreamError, match="do not advance"):
         pager.ended(page)

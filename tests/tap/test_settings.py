@@ -210,11 +210,8 @@ def test_concurrency(concurrency: int, cli: Cli, tap: TapRunner) -> None:
 
 
 def test_max_calls_per_second(cli: Cli, tap: TapRunner) -> None:
-    cli(start_date="2026-03-11T06:00Z", max_calls_per_second=8)
-    assert tap.pendo.calls.most_per_second["/api/v1/aggregation"] <= 9
-    tap.pendo.calls.clear()
-    cli(start_date="2026-03-11T06:00Z", max_calls_per_second=100)
-    assert tap.pendo.calls.most_per_second["/api/v1/aggregation"] > 9 - 1
+    cli(start_date="2026-03-11T06:00Z", max_calls_per_second=4)
+    assert tap.pendo.calls.most_per_second["/api/v1/aggregation"] <= 5
 
 
 def test_request_timeout(

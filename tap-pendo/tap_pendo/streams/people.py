@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from functools import cached_property
 
@@ -30,6 +31,26 @@ if t.TYPE_CHECKING:
 
 _BOOKMARK = "replication_key_value"
 _ANONYMOUS = "include_anonymous_visitors"
+
+
+@dataclasses.dataclass
+class _Position:
+    """Where paging by id stands: the last id, the rows seen, and the rows that there are."""
+
+    after: str | None = None
+    seen: int = 0
+    expected: int | None = None
+    complete: bool = False
+
+    def take(self, rows: list[Record], id_field: str) -> None:
+        """Move behind rows; raise UnsortedError if their ids do not ascend."""
+        for row in rows:
+            value = row.get(id_field)
+            if isinstance(value, str) and value:
+                if self.after is not None and value <= self.after:
+                    raise UnsortedError
+                self.after = value
+        self.seen += len(rows)
 
 
 class PeopleStream(PendoStream):
@@ -106,7 +127,8 @@ class PeopleStream(PendoStream):
             yield from self._by_key(since)
         except UnsortedError:
             self.logger.warning(
-                "%s: Pendo does not sort by id as asked; all are read in one answer", self.name
+                "%s: Pendo's pages are not in the order asked for; all are read in one answer",
+                self.name,
             )
             body = self._body(since, None, None)
             for block in self.run.client.rows(body):
@@ -114,44 +136,49 @@ class PeopleStream(PendoStream):
 
     def _by_key(self, since: int | None) -> Iterator[list[Record]]:
         """Page by id; after a break go on behind the last whole row."""
-        limit = self.run.settings.page_size
-        after: str | None = None
+        at = _Position()
         failures = 0
-        while True:
-            count = 0
-            reached = after
+        while not at.complete:
+            reached = at.after
             try:
-                for block in self.run.client.rows(self._body(since, after, limit)):
-                    count += len(block)
-                    after = self._in_order(block, after)
-                    yield [record for row in block if (record := self._record(row))]
+                yield from self._page(since, at)
             except BrokenBodyError as error:
-                failures = failures + 1 if after == reached else 1
+                failures = failures + 1 if at.after == reached else 1
                 if failures >= MAX_TRIES:
                     raise StreamError(f"{error}, {failures} times") from error
                 self.run.client.rest(error, failures)
-                continue
-            if count < limit:
-                return
-            if after == reached:
-                raise StreamError("Pendo's pages do not advance")
+        if at.expected is not None and at.seen < at.expected:
+            raise UnsortedError
 
-    def _in_order(self, block: list[Record], after: str | None) -> str | None:
-        """Check the order that paging relies on; give the last id back."""
-        for row in block:
-            value = row.get(self.row.id.pendo)
-            if not isinstance(value, str) or not value:
-                continue
-            if after is not None and value <= after:
-                raise UnsortedError
-            after = value
-        return after
+    def _page(self, since: int | None, at: _Position) -> Iterator[list[Record]]:
+        """Yield one page's records and move on; before a second page, ask how many rows there are.
+
+        Raises:
+            UnsortedError: the order is not the one that paging relies on.
+        """
+        limit = self.run.settings.page_size
+        reached = at.after
+        count = 0
+        for block in self.run.client.rows(self._body(since, at.after, limit)):
+            count += len(block)
+            at.take(block, self.row.id.pendo)
+            yield [record for row in block if (record := self._record(row))]
+        at.complete = count < limit
+        if not at.complete:
+            if at.after == reached:
+                raise StreamError("Pendo's pages do not advance")
+            if at.expected is None:
+                body = aggregation.count_people(self.row.source, self._params(), since)
+                at.expected = self.run.client.count(body)
+
+    def _params(self) -> Record | None:
+        identified = not self.run.settings.include_anonymous_visitors
+        return {"identified": identified} if self.row.anonymous else None
 
     def _body(self, since: int | None, after: str | None, limit: int | None) -> Record:
-        identified = not self.run.settings.include_anonymous_visitors
         return aggregation.people(
             self.row.source,
-            params={"identified": identified} if self.row.anonymous else None,
+            params=self._params(),
             id_field=self.row.id.pendo,
             since=since,
             after=after,
