@@ -190,26 +190,26 @@ def setting_list(settings: dict[str, Rule]) -> str:
 
 
 def _setting(name: str, rule: Rule) -> str:
-    kind = _meltano_kind(rule)
-    lines = [f"- name: {name}", f"  label: {rule.get('title', name)}", f"  kind: {kind}"]
+    lines = [f"- name: {name}", f"  label: {rule.get('title', name)}"]
+    lines.append(f"  kind: {_meltano_kind(rule)}")
     if rule.get("secret"):
         lines.append("  sensitive: true")
-    if kind == "options":
-        lines.append("  options:")
-        lines += [f"  - {{label: {v}, value: {v}}}" for v in rule["enum"] if v is not None]
     if "default" in rule:
         lines.append(f"  value: {json.dumps(rule['default']).strip(chr(34))}")
-    said = textwrap.wrap(rule["description"], 90, break_long_words=False, break_on_hyphens=False)
-    return "\n".join([*lines, "  description: >-", *(f"    {line}" for line in said)])
+    choices = ", ".join(str(value) for value in rule.get("enum", ()) if value is not None)
+    said = rule["description"] + (f" One of {choices}." if choices else "")
+    told = textwrap.wrap(said, 90, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*lines, "  description: >-", *(f"    {line}" for line in told)])
 
 
 def _meltano_kind(rule: Rule) -> str:
-    """Meltano 4.4.1 cannot pass on a `decimal` from the environment; `integer` takes both.
+    """Text where Meltano 4.4.1 would not leave it to the tap to say what is wrong.
 
-    A fraction is left as it is when it stands in meltano.yml.
+    It crashes on a `decimal` from the environment, shows a traceback for what is no option, and
+    takes a date such as 01.02.2026 for another one.
     """
     kind = _kind(rule)
-    return "integer" if kind == "decimal" else kind
+    return "string" if kind in {"decimal", "options", "date_iso8601"} else kind
 
 
 def _kind(rule: Rule) -> str:

@@ -154,6 +154,11 @@ class Warehouse:
         with contextlib.redirect_stdout(io.StringIO()):
             TargetPostgres(config=self.config).listen(io.StringIO(output.text))
 
+    def execute(self, sql: str) -> None:
+        """Change something."""
+        with psycopg.connect(self._dsn) as connection:
+            connection.execute(sql.encode())
+
     def rows(self, sql: str) -> list[tuple[t.Any, ...]]:
         """Ask; tables are looked for in the schema."""
         with psycopg.connect(self._dsn) as connection:

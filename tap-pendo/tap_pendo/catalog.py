@@ -79,9 +79,10 @@ class Events:
         """Field that says when: the bucket's start, or the event's own time."""
         return self.time or (e.HOUR if period == "hour" else e.DAY)
 
-    def record_shape(self, period: Period) -> Shape:
-        """Shape of the rows, the bucket included."""
-        return self.shape if self.time else Shape(self.clock(period)) + self.shape
+    @property
+    def record_shape(self) -> Shape:
+        """Shape of the rows, with the columns of either bucket."""
+        return self.shape if self.time else Shape(e.HOUR, e.DAY) + self.shape
 
     def sort(self, period: Period) -> tuple[str, ...]:
         """Pendo's names of the fields to sort by: time, visitor, then the other scalars."""

@@ -50,7 +50,7 @@ class WindowRead:
         self._first, self._end = to_ms(window.start), to_ms(window.end)
         self._time = events.clock(self._period).pendo
         self._key = grouping.sort_key(events.sort(self._period))
-        self._shape = events.record_shape(self._period)
+        self._shape = events.record_shape
         self._checked: t.Any = None
         self.calls = 0
         self._start()
@@ -219,7 +219,7 @@ class WindowRead:
     def _identity(self, record: Row) -> str:
         fields = (*self._events.identity, *self._events.objects)
         clock = self._events.clock(self._period)
-        values = [record.get(clock.name), *(record.get(f.name) for f in fields)]
+        values = [clock.name, record.get(clock.name), *(record.get(f.name) for f in fields)]
         return grouping.row_id(self._events.name, values)
 
     def _merge(self, ids: list[str], groups: list[list[Row]]) -> list[Row]:

@@ -67,7 +67,8 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         "app_ids",
         th.ArrayType(th.IntegerType),
         title="App ids",
-        description="Only these apps: their definitions and events. Default: every app.",
+        description="Only these apps: their definitions and events. Default, and if empty: every "
+        "app.",
     ),
     th.Property(
         "period",
@@ -281,20 +282,35 @@ def _beyond_schema(config: Mapping[str, t.Any]) -> Iterable[str]:
         yield "setting `timezone` is not known: allowed is an IANA name, such as Europe/Berlin"
 
 
-def environment(schema: Mapping[str, t.Any], prefix: str) -> dict[str, t.Any]:
-    """Settings from environment variables; all but strings are JSON. Bad JSON stays a string."""
+def plain(config: Mapping[str, t.Any], schema: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Read settings that arrive as text, as from the environment, by their type.
+
+    Null, and a text that is empty (unless the setting is required), mean: not set.
+    """
     found: dict[str, t.Any] = {}
-    for name, rule in schema["properties"].items():
-        text = os.environ.get(prefix + re.sub(r"\W", "_", name).upper())
-        if text is None:
+    for name, value in config.items():
+        required = name in schema.get("required", ())
+        if value is None or (value == "" and not required):
             continue
-        found[name] = text
-        if "string" not in _as_list(rule.get("type")):
-            try:
-                found[name] = msgspec.json.decode(text.lower() if text in _TRUTHS else text)
-            except msgspec.DecodeError:
-                continue
+        types = _as_list(schema["properties"].get(name, {}).get("type", "string"))
+        found[name] = value if "string" in types else _decoded(value)
     return found
+
+
+def _decoded(value: t.Any) -> t.Any:
+    """Decode text as JSON; what is not JSON stays text, which validation then refuses."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value.lower() if value in _TRUTHS else value)
+    except msgspec.DecodeError:
+        return value
+
+
+def environment(schema: Mapping[str, t.Any], prefix: str) -> dict[str, str]:
+    """Settings from environment variables, as text."""
+    names = {name: prefix + re.sub(r"\W", "_", name).upper() for name in schema["properties"]}
+    return {name: os.environ[key] for name, key in names.items() if key in os.environ}
 
 
 _TRUTHS = {"True", "False", "TRUE", "FALSE"}

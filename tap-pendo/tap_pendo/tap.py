@@ -105,12 +105,7 @@ class TapPendo(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
-        # null, and an environment variable that is set but empty, mean: not set
-        self._config = {
-            name: value
-            for name, value in self._config.items()
-            if value is not None and (value != "" or name in schema["required"])
-        }
+        self._config = settings.plain(self._config, schema)
         errors = list(JSONSchemaValidator(schema).iter_errors(self._config))
         lines = settings.problems(self._config, errors, schema["properties"])
         if lines and raise_errors:
@@ -224,6 +219,9 @@ class TapPendo(Tap):
 
     @classmethod
     def _from_context(cls, ctx: click.Context, *, setup_mapper: bool = True) -> TapPendo:
+        for file in ctx.params.values():
+            if hasattr(file, "close"):
+                file.close()  # a state or a catalogue is not looked at here
         config = ctx.params.get("config", _ConfigInput())
         return cls(
             config=config.config, parse_env_config=config.parse_env, setup_mapper=setup_mapper
@@ -233,10 +231,11 @@ class TapPendo(Tap):
 def _json_object(file: t.IO[str] | None, option: str) -> dict[str, t.Any] | None:
     if file is None:
         return None
-    try:
-        content = json.load(file)
-    except ValueError:
-        content = None
+    with file:
+        try:
+            content = json.load(file)
+        except ValueError:
+            content = None
     if not isinstance(content, dict):
         raise TapError(f"{option}: allowed is a file that holds a JSON object")
     return content

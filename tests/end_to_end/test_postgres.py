@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from datetime import datetime
+from pathlib import Path
 
 from tap_pendo.catalog import CATALOG, Events
 from tap_pendo.windows import UTC, to_ms
@@ -162,3 +164,26 @@ def test_times_are_utc(tap: TapRunner, warehouse: Warehouse) -> None:
     ((first, last),) = warehouse.rows("select min(hour), max(last_time) from feature_events")
     assert first == datetime(2026, 3, 11)  # noqa: DTZ001 - target-postgres' own type
     assert last < datetime(2026, 3, 11, 12)  # noqa: DTZ001 - as above
+
+
+def test_the_view_shows_the_rows_of_the_newest_reads(tap: TapRunner, warehouse: Warehouse) -> None:
+    """The same days read by the hour, then by the day into the same tables: each counts once."""
+    select = ("feature_events",)
+    warehouse.load(tap.run(select=select, start_date="2026-03-08"))
+    tap.pendo.clock.advance(1)
+    days = tap.run(select=select, start_date="2026-03-08", end_date="2026-03-11", period="day")
+    warehouse.load(days)
+    text = (Path(__file__).parents[2] / "docs" / "event-streams.md").read_text()
+    view = re.search(r"```sql\n(.*?)```", text, re.DOTALL)
+    assert view
+    warehouse.execute(view[1].replace("tap_pendo", warehouse.schema))
+    everything = warehouse.rows("select sum(num_events) from feature_events")
+    ((current, by_day),) = warehouse.rows(
+        "select sum(num_events), count(day) from current_feature_events"
+    )
+    now = tap.pendo.clock.now()
+    start = to_ms(datetime(2026, 3, 8, tzinfo=UTC))
+    truth = tap.pendo.world.sums("featureEvents", start, now - now % 3_600_000)
+    assert current == sum(truth.values())
+    assert by_day == len(days.records("feature_events"))
+    assert everything > [(current,)]

@@ -112,7 +112,7 @@ def test_readme_configures_settings_that_exist(project: Path) -> None:
     block = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)
     assert block
     assert len(block[1].splitlines()) <= 10
-    plugins = yaml.safe_load(block[1])["environments"][0]["config"]["plugins"]
+    plugins = yaml.safe_load(block[1])[0]["config"]["plugins"]
     defined = yaml.safe_load((project / "meltano.yml").read_text())["plugins"]
     for kind, used in plugins.items():
         settings = {each["name"]: {s["name"] for s in each["settings"]} for each in defined[kind]}
@@ -152,7 +152,7 @@ def test_view_of_current_rows_leaves_out_what_a_newer_read_did_not_find(
             f"""
             create schema {schema};
             create table {schema}.feature_events
-                (row_id text, hour timestamp, app_id bigint, read_at timestamp);
+                (row_id text, hour timestamp, app_id bigint, read_at timestamp, day timestamp);
             create table {schema}.sync_windows
                 (stream text, window_start timestamp, window_end timestamp, app_ids text,
                  read_at timestamp);
@@ -164,6 +164,8 @@ def test_view_of_current_rows_leaves_out_what_a_newer_read_did_not_find(
                 ('other app',       '2026-01-04 00:00', 1, '2026-01-08'),
                 ('app 12, gone',    '2026-01-04 00:00', 12, '2026-01-08'),
                 ('other stream',    '2026-01-05 00:00', 1, '2026-01-08');
+            insert into {schema}.feature_events values
+                ('day, gone', null, 1, '2026-01-08', '2026-01-02');
             insert into {schema}.sync_windows values
                 ('feature_events', '2026-01-02', '2026-01-03', '*', '2026-01-09'),
                 ('feature_events', '2026-01-04', '2026-01-05', '12,13', '2026-01-09'),

@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 import typing as t
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import yaml
+from tap_pendo.errors import TapError
 from tap_pendo.tap import TapPendo
 
 Definition = dict[str, t.Any]
@@ -47,13 +48,13 @@ def test_settings_are_described_as_the_plugin_describes_them(
 
     assert list(settings) == list(rules)
     for setting, rule in zip(settings.values(), rules.values(), strict=True):
-        options = [option["value"] for option in setting.get("options", ())]
         assert setting["kind"] == _meltano_kind(rule)
         assert setting["label"] == rule["title"]
-        assert setting["description"] == rule["description"]
+        choices = ", ".join(str(each) for each in rule.get("enum", ()) if each is not None)
+        one_of = f" One of {choices}." if choices else ""
+        assert setting["description"] == rule["description"] + one_of
         assert setting.get("value") == rule.get("default")
         assert setting.get("sensitive", False) == rule.get("secret", False)
-        assert options == [value for value in rule.get("enum", ()) if value is not None]
 
 
 def _about(name: str) -> Definition:
@@ -63,13 +64,9 @@ def _about(name: str) -> Definition:
 
 
 def _meltano_kind(rule: Definition) -> str:
-    if "enum" in rule:
-        return "options"
-    if rule.get("format") == "date-time":
-        return "date_iso8601"
     (kind,) = {name for name in rule["type"] if name != "null"}
-    # Meltano 4.4.1 ends with a traceback when a `decimal` comes from the environment
-    return "integer" if kind == "number" else kind
+    # as text these reach the tap, which says in one line what is wrong
+    return "string" if kind == "number" else kind
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -147,22 +144,37 @@ def test_meltano_compiles_job_and_schedule_offline(copy: Copy) -> None:
     assert listed["schedules"]["job"][0]["cron_interval"] == "0 */6 * * *"
 
 
-def test_settings_from_the_environment_arrive_typed_and_unset_ones_not_at_all(copy: Copy) -> None:
+def test_settings_from_the_environment_are_understood(copy: Copy) -> None:
     config = copy.config_of_tap(
         TAP_PENDO_INTEGRATION_KEY="hush-hush",
         TAP_PENDO_APP_IDS="[1, -323232]",
-        TAP_PENDO_LOOKBACK_DAYS="2",
+        TAP_PENDO_LOOKBACK_DAYS="2.5",
         TAP_PENDO_INCLUDE_ANONYMOUS_VISITORS="true",
         TAP_PENDO_START_DATE="2026-01-31",
     )
 
-    assert config["app_ids"] == [1, -323232]
-    assert config["lookback_days"] == 2
-    assert isinstance(config["lookback_days"], int)
-    assert config["include_anonymous_visitors"] is True
-    assert config["start_date"] == "2026-01-31"
     assert config.keys().isdisjoint({"api_url", "end_date", "stream_maps", "batch_config"})
-    TapPendo(config=config, setup_mapper=False)  # raises if it does not like them
+    settings = TapPendo(config=config, setup_mapper=False).run.settings
+    assert settings.app_ids == (-323232, 1)
+    assert settings.lookback_days == timedelta(days=2.5)
+    assert settings.include_anonymous_visitors is True
+    assert settings.start_date == datetime(2026, 1, 31, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("start_date", "01.02.2026", "setting `start_date` is not a date"),
+        ("end_date", "yesterday", "setting `end_date` is not a date"),
+        ("region", "us9", "setting `region` is not valid: allowed is one of us"),
+        ("lookback_days", "soon", "setting `lookback_days` is not valid: allowed is number"),
+    ],
+)
+def test_bad_text_is_left_to_the_tap(copy: Copy, name: str, value: str, said: str) -> None:
+    """Meltano would take 01.02.2026 for the second of January, and show tracebacks for others."""
+    given = {f"TAP_PENDO_{name.upper()}": value, "TAP_PENDO_INTEGRATION_KEY": "hush-hush"}
+    with pytest.raises(TapError, match=said):
+        TapPendo(config=copy.config_of_tap(**given), setup_mapper=False)
 
 
 def test_settings_from_dotenv_and_config_arrive(copy: Copy) -> None:
@@ -174,7 +186,7 @@ def test_settings_from_dotenv_and_config_arrive(copy: Copy) -> None:
     config = copy.config_of_tap()
 
     assert config["integration_key"] == "hush-hush"
-    assert config["lookback_hours"] == 1.5
+    assert float(config["lookback_hours"]) == 1.5
     assert config["app_ids"] == [7]
     assert config["region"] == "eu"
     assert config["start_date"] == "2025-01-01"

@@ -161,6 +161,7 @@ def test_settings_from_the_environment(tap: TapRunner, monkeypatch: pytest.Monke
     monkeypatch.setenv("TAP_PENDO_APP_IDS", "[-323232]")
     monkeypatch.setenv("TAP_PENDO_LOOKBACK_DAYS", "1.5")
     monkeypatch.setenv("TAP_PENDO_INCLUDE_ANONYMOUS_VISITORS", "True")
+    monkeypatch.setenv("TAP_PENDO_END_DATE", "")
     made = TapPendo(config=dict(tap.config), parse_env_config=True, setup_mapper=False)
     assert made.run.settings.app_ids == (-323232,)
     assert made.run.settings.lookback_days.total_seconds() == 1.5 * 86400

@@ -113,13 +113,33 @@ def test_period_and_timezone(zone: str, tap: TapRunner, tmp_path: Path) -> None:
         result, output = tap.cli(tmp_path, **settings)
         assert result.exit_code == 0
         rows = output.records("feature_events")
-        assert "hour" not in rows[0]
+        assert rows[0].get("hour") is None
         days = {from_text(r["day"]) for r in rows}
         start, end = min(days), from_text(output.state["bookmarks"]["feature_events"]["covered_to"])
         # the day of 23 hours in New York is one of them
         assert len(days) == round((end - start) / timedelta(days=1))
         expected = world.sums("featureEvents", to_ms(start), to_ms(end))
         assert sum(r["num_events"] for r in rows) == sum(expected.values())
+
+
+def test_another_period_is_refused_as_its_rows_would_count_twice(
+    cli: Cli, tap: TapRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hours = cli(start_date="2026-03-08")
+    result, days = tap.cli(tmp_path, state=hours.state, period="day", start_date="2026-03-08")
+    assert result.exit_code == 1
+    assert "setting `period` is not that of the state" in caplog.text
+    assert not days.records("feature_events")
+    # single events have no period
+    assert days.records("guide_events")
+    anew = cli(start_date="2026-03-08", period="day")
+    ids = {r["row_id"] for r in hours.records("feature_events")}
+    assert not ids & {r["row_id"] for r in anew.records("feature_events")}
+
+
+def test_a_start_in_the_future_is_told(cli: Cli, caplog: pytest.LogCaptureFixture) -> None:
+    assert not cli(start_date="2027-01-01").records("events")
+    assert "`start_date` is in the future" in caplog.text
 
 
 def test_a_timezone_that_is_not_the_subscriptions(
@@ -234,7 +254,7 @@ def test_page_size(cli: Cli, tap: TapRunner) -> None:
     tap.pendo.calls.clear()
     cli(page_size=1000)
     assert one == 1
-    assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] == 4
+    assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] == 5  # four, one counts
 
 
 def test_settings_that_are_null_or_empty_are_not_set(tap: TapRunner) -> None:

@@ -91,7 +91,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 SHAPES = [
-    row.shape if isinstance(row, Definitions) else row.record_shape("hour")
+    row.shape if isinstance(row, Definitions) else row.record_shape
     for row in CATALOG
     if isinstance(row, (Definitions, Events))
 ]

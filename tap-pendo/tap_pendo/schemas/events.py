@@ -11,8 +11,10 @@ from tap_pendo.shapes import ANY, INTEGER, NUMBER, STRING, TIME, Field, Shape, a
 VISITOR = field("visitorId", STRING, "Visitor; `_PENDO_T_…` when anonymous.")
 ACCOUNT = field("accountId", STRING, "Account of the visitor at that time, if any.")
 APP = field("appId", INTEGER, "App in which it happened.")
-HOUR = field("hour", TIME, "Start of the hour in UTC.")
-DAY = field("day", TIME, "Start of the day in the subscription's time zone, in UTC.")
+HOUR = field("hour", TIME, "Start of the hour in UTC; null with `period: day`.")
+DAY = field(
+    "day", TIME, "Start of the day in the subscription's time zone; null with `period: hour`."
+)
 
 # scalar dimensions first, in the order in which answers are sorted
 DIMENSIONS = (

@@ -32,15 +32,15 @@ class EventStream(PendoStream):
     """One event source.
 
     State: `covered_from` and `covered_to`, between which all is read; `start`, the history depth
-    of the first run; `app_ids`, whose events are read; `lookback_day`, the last UTC day on which
-    the long look-back was read.
+    of the first run; `app_ids`, whose events are read; `period`, their bucket; `lookback_day`,
+    the last UTC day on which the long look-back was read.
     """
 
     def __init__(self, tap: Tap, run: Run, row: Events, sync_windows: SyncWindowsStream) -> None:
         self.row = row
         self._period = "hour" if row.time else run.settings.period
         clock = row.clock(self._period)
-        schema = object_schema({**_STAMPS, **row.record_shape(self._period).properties()})
+        schema = object_schema({**_STAMPS, **row.record_shape.properties()})
         super().__init__(tap, run, row.name, schema)
         self.primary_keys = ("row_id",)
         self.replication_key = clock.name
@@ -87,6 +87,8 @@ class EventStream(PendoStream):
         else:
             start = grid.floor(self._mark("start") or settings.default_start(now))
         end = grid.closed(now)
+        if start > now:
+            self.logger.warning("%s: `start_date` is in the future; nothing is read", self.name)
         if settings.end_date:
             end = min(end, grid.ceil(settings.end_date))
         first_today = state.get("lookback_day") != self._today
@@ -105,6 +107,11 @@ class EventStream(PendoStream):
         covered_from, covered_to = self._mark("covered_from"), self._mark("covered_to")
         if not covered_from or not covered_to or self.replication_method == "FULL_TABLE":
             return None
+        if self.stream_state.get("period", self._period) != self._period:
+            raise StreamError(
+                "setting `period` is not that of the state: rows of both would count twice; "
+                "allowed is the period of the state, or another schema with a state of its own"
+            )
         known = str(self.stream_state.get("app_ids", "*"))
         wanted = self.run.settings.app_ids
         if known != "*" and not (wanted and {str(i) for i in wanted} <= set(known.split(","))):
@@ -135,6 +142,7 @@ class EventStream(PendoStream):
         state["covered_from"] = to_text(self._marks.covered_from)
         state["covered_to"] = to_text(self._marks.covered_to)
         state["app_ids"] = app_ids_text(self.run.settings.app_ids)
+        state["period"] = self._period
         # the look-back is read once the forward part reaches what was covered before
         if self._plan.marks is None or window.end >= self._plan.marks.covered_to:
             state["lookback_day"] = self._today
