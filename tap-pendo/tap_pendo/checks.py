@@ -7,6 +7,7 @@ import typing as t
 from tap_pendo import aggregation
 from tap_pendo.client import KEY_REFUSED, MAX_TRIES, REGIONS, PendoClient
 from tap_pendo.errors import ForbiddenError, RefusedError, StreamError, TapError
+from tap_pendo.schemas.lists import APPLICATION
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,8 @@ def sentences(run: Run) -> Iterator[str]:
 def _access(run: Run, tries: int) -> Access:
     try:
         access = run.client.access(tries)
+    except RefusedError as error:
+        raise TapError(f"this is not Pendo's API ({error}): check `api_url`") from error
     except StreamError as error:
         raise TapError(f"Pendo cannot be reached: {error}") from error
     if not access.valid:
@@ -68,6 +71,8 @@ def _access(run: Run, tries: int) -> Access:
 def _other_region(run: Run) -> str:
     """Name the region that takes the key, if it is not the configured one."""
     settings = run.settings
+    if settings.base_url not in REGIONS.values():
+        return ""  # `api_url` is set: the key is for that host alone
     for name, url in REGIONS.items():
         if url == settings.base_url:
             continue
@@ -82,19 +87,20 @@ def _other_region(run: Run) -> str:
     return ""
 
 
-def _apps(run: Run) -> dict[int, str]:
-    """Ids and names of the apps that the key sees."""
+def _apps(run: Run) -> set[int]:
+    """Ids of the apps that the key sees."""
     try:
-        rows = [row for block in run.client.rows(aggregation.whole("apps")) for row in block]
+        rows = run.client.all_rows(aggregation.whole("apps"))
     except (ForbiddenError, RefusedError):
         raise
     except StreamError as error:
         raise TapError(f"Pendo cannot be reached: {error}") from error
-    return {int(row["id"]): str(row.get("name")) for row in rows if "id" in row}
+    ids = (APPLICATION.record(row).get("id") for row in rows)
+    return {app_id for app_id in ids if app_id is not None}
 
 
-def _require_apps(run: Run, apps: dict[int, str]) -> None:
-    unknown = [at for at, i in enumerate(run.settings.app_ids, 1) if i not in apps]
+def _require_apps(run: Run, apps: set[int]) -> None:
+    unknown = [app_id for app_id in run.settings.app_ids if app_id not in apps]
     if unknown:
         known = ", ".join(str(app_id) for app_id in sorted(apps))
         raise TapError(

@@ -48,6 +48,7 @@ VERIFY = "/api/v1/token/verify"
 # Waits without Retry-After: 1, 2, 4, … 60 seconds; about two minutes in all
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
+LONGEST_ASKED = 900.0
 MAX_TRIES = 8
 _CONNECT_SECONDS = 30.0
 _CHUNK_BYTES = 64 * 1024
@@ -105,7 +106,8 @@ class PendoClient:
 
     Every method raises `UnavailableError` when Pendo cannot answer, after `MAX_TRIES` tries;
     `RefusedError` when it refuses the request; `ForbiddenError` when it refuses a valid key this
-    object; `TapError` when it refuses the key.
+    object; `TapError` when it refuses the key. Only `rows` leaves answers that break off to its
+    caller, who knows what was read already.
     """
 
     def __init__(
@@ -138,8 +140,9 @@ class PendoClient:
         except ForbiddenError:
             return Access(valid=False)
         except RefusedError as error:
-            # 400: the key of another region (§1.1)
-            logger.debug("Key check: %s", error)
+            # the key of another region (§1.1)
+            if error.status != requests.codes.bad_request:
+                raise
             return Access(valid=False)
         said = said if isinstance(said, dict) else {}
         return Access(valid=said.get("valid") is not False, write=bool(said.get("writeAccess")))
@@ -174,9 +177,20 @@ class PendoClient:
             except requests.RequestException as error:
                 raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
 
+    def all_rows(
+        self, body: dict[str, t.Any], count: Callable[[], None] = lambda: None
+    ) -> list[decoding.Row]:
+        """POST an aggregation with a small answer; all its rows, also after broken answers."""
+
+        def read() -> list[decoding.Row]:
+            return [row for block in self.rows(body, count) for row in block]
+
+        # opening an answer is tried again by `rows` itself
+        return self._retried(read, on=BrokenBodyError)
+
     def count(self, body: dict[str, t.Any], count: Callable[[], None] = lambda: None) -> int:
         """POST an aggregation that ends in `count`; the number of rows, 0 if Pendo says nothing."""
-        rows = [row for block in self.rows(body, count) for row in block]
+        rows = self.all_rows(body, count)
         found = rows[0].get("count") if rows else 0
         return found if isinstance(found, int) else 0
 
@@ -228,7 +242,7 @@ class PendoClient:
         if status in {401, 403}:
             raise ForbiddenError(said)
         if status not in _RETRY:
-            raise RefusedError(said)
+            raise RefusedError(said, status)
         wait = _retry_after(response)
         if status == requests.codes.too_many_requests and wait:
             self._limiter.pause(path, wait)
@@ -245,10 +259,14 @@ class PendoClient:
             raise
 
     @staticmethod
-    def _retried(call: Callable[[], T], tries: int = MAX_TRIES) -> T:
+    def _retried(
+        call: Callable[[], T],
+        tries: int = MAX_TRIES,
+        on: type[UnavailableError] = UnavailableError,
+    ) -> T:
         retrying = backoff.on_exception(
             _waits,
-            UnavailableError,
+            on,
             max_tries=tries,
             jitter=None,
             on_backoff=_log_wait,
@@ -258,15 +276,13 @@ class PendoClient:
 
 
 def _waits() -> Generator[float, UnavailableError, None]:
-    """Seconds to wait after each failure: what Pendo asks for, else doubling with some jitter."""
+    """Seconds to wait after each failure: doubling with some jitter, or more if Pendo asks so."""
     error = yield 0.0
     own = FIRST_WAIT
     while True:
-        if error.retry_after is not None:
-            error = yield error.retry_after
-        else:
-            error = yield own * random.uniform(1, 1.25)  # noqa: S311 - spreads calls, no secret
-            own = min(own * 2, LONGEST_WAIT)
+        wait = own * random.uniform(1, 1.25)  # noqa: S311 - spreads calls, no secret
+        error = yield max(wait, error.retry_after or 0)
+        own = min(own * 2, LONGEST_WAIT)
 
 
 def _log_wait(details: t.Any) -> None:
@@ -287,8 +303,9 @@ def _retry_after(response: requests.Response) -> float | None:
             moment = email.utils.parsedate_to_datetime(text)
         except ValueError:
             return None
-        seconds = (moment - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds)
+        # a date of the zone "-0000" comes without one
+        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(0.0, seconds), LONGEST_ASKED) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
 def _said(response: requests.Response, body: t.Any) -> str:

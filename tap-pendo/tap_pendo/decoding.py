@@ -15,8 +15,12 @@ if t.TYPE_CHECKING:
 Row = dict[str, t.Any]
 
 # A quote inside a JSON string is escaped, so an unescaped "results" here is the key itself.
-_RESULTS = re.compile(rb'(?<!\\)"results"\s*:\s*')
+_RESULTS = re.compile(rb'(?<!\\)"results"\s*:\s*\[')
+_HEAD = len(b'"results":') + 20
+# the last string may be cut
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _BLOCK = 256 * 1024
+_GUESSES = 8
 _rows = msgspec.json.Decoder(list[Row])
 _envelope = msgspec.json.Decoder(dict[str, t.Any])
 
@@ -24,20 +28,23 @@ _envelope = msgspec.json.Decoder(dict[str, t.Any])
 def blocks(chunks: Iterable[bytes]) -> Iterator[list[Row]]:
     """Yield the rows of `{"results": [row, …], …}`, a block of about 256 KiB at a time.
 
-    The buffer is cut behind a `},`: a prefix of a valid array, closed with `]`, is valid JSON only
-    when the cut is between two rows, so strings and nested objects cannot fool it.
+    Memory and time stay linear, also for one row of many megabytes.
 
     Raises:
         BrokenBodyError: the body ends early or is not JSON; all rows yielded before are whole.
     """
     buffer = bytearray()
     inside = False
+    ready = _BLOCK
     for chunk in chunks:
+        searched = max(0, len(buffer) - _HEAD)
         buffer += chunk
         if not inside:
-            inside = _enter(buffer)
-        if inside and len(buffer) >= _BLOCK:
+            inside = _enter(buffer, searched)
+        if inside and len(buffer) >= ready:
             rows = _cut(buffer)
+            # a row that fills the buffer is looked at again when there is twice as much of it
+            ready = _BLOCK if rows else 2 * len(buffer)
             if rows:
                 yield rows
     rows = _tail(buffer, inside=inside)
@@ -45,27 +52,57 @@ def blocks(chunks: Iterable[bytes]) -> Iterator[list[Row]]:
         yield rows
 
 
-def _enter(buffer: bytearray) -> bool:
+def _enter(buffer: bytearray, searched: int) -> bool:
     """Drop the envelope's head up to and with the array's `[`; False until it is there."""
-    found = _RESULTS.search(buffer)
-    if not found or found.end() >= len(buffer) or buffer[found.end()] != ord("["):
+    found = _RESULTS.search(buffer, searched)
+    if not found:
         return False
-    del buffer[: found.end() + 1]
+    del buffer[: found.end()]
     return True
 
 
 def _cut(buffer: bytearray) -> list[Row]:
-    """Take the whole rows at the buffer's front; none if one row fills it."""
-    at = buffer.rfind(b"},")
-    while at >= 0:
+    """Take the whole rows at the buffer's front; none if one row fills it.
+
+    A prefix of a valid array, closed with `]`, is valid JSON only when the cut is between two
+    rows, so a guess cannot be fooled by strings and nested objects; it can only fail.
+    """
+    at = len(buffer)
+    for _ in range(_GUESSES):
+        at = buffer.rfind(b"},{", 0, at)
+        if at < 0:
+            break
         try:
-            rows = _rows.decode(b"[" + buffer[: at + 1] + b"]")
+            return _take(buffer, at + 1)
         except msgspec.DecodeError:
-            at = buffer.rfind(b"},", 0, at)
-        else:
-            del buffer[: at + 2]
-            return rows
-    return []
+            continue
+    end = _last_row_end(buffer)
+    try:
+        return _take(buffer, end) if end else []
+    except msgspec.DecodeError as error:
+        raise BrokenBodyError("the answer holds a row that is not JSON") from error
+
+
+def _take(buffer: bytearray, end: int) -> list[Row]:
+    """Decode the rows before `end`, and drop them with the comma behind."""
+    rows = _rows.decode(b"[" + buffer[:end] + b"]")
+    comma = buffer.find(b",", end)
+    del buffer[: comma + 1 if comma >= 0 else end]
+    return rows
+
+
+def _last_row_end(buffer: bytearray) -> int:
+    """Where the last whole row that is followed by a comma ends; 0 if there is none."""
+    depth = end = 0
+    for token in _TOKEN.finditer(buffer):
+        kind = buffer[token.start()]
+        if kind in b"{[":
+            depth += 1
+        elif kind in b"}]":
+            depth -= 1
+            if not depth and buffer[token.end() : token.end() + 20].lstrip().startswith(b","):
+                end = token.end()
+    return end
 
 
 def _tail(buffer: bytearray, *, inside: bool) -> list[Row]:
@@ -75,4 +112,4 @@ def _tail(buffer: bytearray, *, inside: bool) -> list[Row]:
         results = _envelope.decode(text).get("results")
         return [] if results is None else msgspec.convert(results, list[Row])
     except msgspec.MsgspecError as error:
-        raise BrokenBodyError("the answer ended early") from error
+        raise BrokenBodyError("the answer ended early, or is not JSON") from error

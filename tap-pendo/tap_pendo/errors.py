@@ -24,6 +24,10 @@ class StreamError(Exception):
 class RefusedError(StreamError):
     """Pendo refuses the request itself (400, 404, 422): asking again is useless."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
 
 class ForbiddenError(StreamError):
     """Pendo answers 403 to a valid key: the stream is skipped with a warning."""
@@ -41,7 +45,7 @@ class UnavailableError(StreamError):
 
 
 class BrokenBodyError(UnavailableError):
-    """An answer that began well ended early or is not JSON: read on from the last whole row."""
+    """An answer that began well ended early or is not JSON: ask again for what is missing."""
 
 
 class UnsortedError(Exception):

@@ -88,8 +88,12 @@ class Metadata:
         misfits: dict[str, t.Any] = {}
         for group, values in metadata.items():
             types = self._types(group)
-            if not isinstance(values, dict) or not types:
+            if values is None or not types:
                 fitted[group] = values
+                continue
+            if not isinstance(values, dict):
+                fitted[group] = None
+                misfits[f"metadata.{group}"] = values
                 continue
             fitted[group] = out = dict(values)
             for name in types.keys() & values.keys():

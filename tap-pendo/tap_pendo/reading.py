@@ -14,6 +14,7 @@ from tap_pendo import aggregation, grouping
 from tap_pendo.client import MAX_TRIES
 from tap_pendo.errors import BrokenBodyError, StreamError, UnsortedError
 from tap_pendo.paging import Page, Pager
+from tap_pendo.shapes import EXTRA, TIME, MisfitError
 from tap_pendo.windows import HOUR, Window, from_ms, to_ms, to_text
 
 if t.TYPE_CHECKING:
@@ -48,11 +49,15 @@ class WindowRead:
         self._period = "hour" if events.time else settings.period
         self._grid = settings.grid(self._period)
         self._first, self._end = to_ms(window.start), to_ms(window.end)
-        self._time = events.clock(self._period).pendo
+        clock = events.clock(self._period)
+        self._time = clock.pendo
+        self._dimensions = (clock, *events.identity, *events.objects)
         self._key = grouping.sort_key(events.sort(self._period))
         self._shape = events.record_shape
         self._checked: t.Any = None
         self.calls = 0
+        self.unsorted = False
+        self._known_types: set[tuple[type, ...]] = set()
         self._start()
 
     def _start(self) -> None:
@@ -76,6 +81,7 @@ class WindowRead:
                 self._events.name,
                 to_text(self.window.start),
             )
+            self.unsorted = True
             self._start()
             yield from _batched(self._spooled())
 
@@ -120,7 +126,23 @@ class WindowRead:
         answer = self._answer(pager.cursor, page)
         for key, rows, is_last in grouping.adjacent(answer, self._key):
             if not (is_last and page.full) and pager.fresh(key):
+                self._check_types(key)
                 yield key, rows
+
+    def _check_types(self, key: Key) -> None:
+        """Rows that differ only by the types of their values are one; they need not be adjacent."""
+        types = tuple(map(type, key))
+        if types in self._known_types:
+            return
+        for field, value in zip(self._dimensions, key, strict=False):
+            if value != "" and field.type is not TIME:
+                try:
+                    fits = field.type.fit(value) == value
+                except MisfitError:
+                    fits = False
+                if not fits or isinstance(value, bool):
+                    raise UnsortedError
+        self._known_types.add(types)
 
     def _spooled(self) -> Iterator[list[Row]]:
         """Read the window in one answer, in any order, and bring it in order on disk."""
@@ -178,9 +200,12 @@ class WindowRead:
     def _belongs(self, row: Row) -> bool:
         """Whether the row's bucket starts in the window; Pendo also sends neighbouring ones."""
         moment = row.get(self._time)
-        if not isinstance(moment, int):
+        if isinstance(moment, float) and moment.is_integer():
+            moment = int(moment)
+        if not isinstance(moment, int) or isinstance(moment, bool):
+            if not self.refused:
+                logger.warning("%s: rows without `%s` are left out", self._name(), self._time)
             self.refused += 1
-            logger.warning("%s: a row without `%s` is left out", self._name(), self._time)
             return False
         if moment != self._checked and self._events.grouped:
             self._check(moment)
@@ -217,10 +242,14 @@ class WindowRead:
         return finish(list(same), list(same.values()))
 
     def _identity(self, record: Row) -> str:
-        fields = (*self._events.identity, *self._events.objects)
-        clock = self._events.clock(self._period)
-        values = [clock.name, record.get(clock.name), *(record.get(f.name) for f in fields)]
-        return grouping.row_id(self._events.name, values)
+        values = [record.get(f.name) for f in self._dimensions]
+        extra = record.get(EXTRA)
+        if extra:
+            # a value that does not fit its type tells rows apart all the same
+            for at, field in enumerate(self._dimensions):
+                if values[at] is None:
+                    values[at] = extra.get(field.pendo)
+        return grouping.row_id(self._events.name, [self._period, *values])
 
     def _merge(self, ids: list[str], groups: list[list[Row]]) -> list[Row]:
         result = []

@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from jsonschema import ValidationError
 
 DEFAULT_MONTHS = 3
+_FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 SCHEMA: dict[str, t.Any] = th.PropertiesList(
     th.Property(
@@ -87,7 +88,7 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
     ),
     th.Property(
         "lookback_days",
-        th.NumberType(minimum=0),
+        th.NumberType(minimum=0, maximum=3650),
         default=3,
         title="Look-back in days",
         description="Time before the bookmark that the first run of each UTC day reads again, "
@@ -95,7 +96,7 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
     ),
     th.Property(
         "lookback_hours",
-        th.NumberType(minimum=0),
+        th.NumberType(minimum=0, maximum=87600),
         default=12,
         title="Look-back in hours",
         description="Time before the bookmark that the other runs of the day read again.",
@@ -271,8 +272,13 @@ def _beyond_schema(config: Mapping[str, t.Any]) -> Iterable[str]:
     for name in ("start_date", "end_date"):
         try:
             moments[name] = _moment(config, name)
-        except ValueError:
+        except (ValueError, OverflowError):
             yield f"setting `{name}` is not a date: allowed is ISO 8601, such as 2026-01-31"
+        else:
+            moment = moments[name]
+            if moment and not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+                years = f"{_FIRST_YEAR} to {_LAST_YEAR}"
+                yield f"setting `{name}` is out of range: allowed are the years {years}"
     start, end = moments.get("start_date"), moments.get("end_date")
     if start and end and start >= end:
         yield "setting `start_date` is not before `end_date`: allowed is an earlier date"

@@ -12,9 +12,10 @@ from datetime import datetime
 import click
 import dotenv
 from singer_sdk import Tap
+from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
-from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_pendo import settings
@@ -37,7 +38,7 @@ if t.TYPE_CHECKING:
     from singer_sdk import Stream
 
 # A signal must end the process within ten seconds, even if nobody reads our output.
-_GRACE_SECONDS = 9
+_GRACE_SECONDS = 8
 
 
 def utc_now() -> datetime:
@@ -147,17 +148,30 @@ class TapPendo(Tap):
             return
         cls.print_version(print_fn=cls.logger.info)
         config = config or _ConfigInput()
-        tap = cls(
+        tap = cls._made(
             config=config.config,
             parse_env_config=config.parse_env,
-            state=_json_object(state, "--state"),
-            catalog=_json_object(catalog, "--catalog"),
+            state=_state(_json_object(state, "--state")),
+            catalog=_catalog(_json_object(catalog, "--catalog")),
         )
         sys.exit(tap.sync())
+
+    @classmethod
+    def _made(cls, **arguments: t.Any) -> TapPendo:
+        """Make a tap; what the SDK finds wrong with its own settings gives one line, no value."""
+        try:
+            return cls(**arguments)
+        except (StreamMapConfigError, MapExpressionError) as error:
+            kind = type(error).__name__
+            raise TapError(
+                f"setting `stream_maps` is not valid ({kind}): allowed is what the SDK documents"
+            ) from None
 
     def sync(self) -> int:
         """Read all selected streams; give the exit code."""
         self._syncing = True
+        if not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning("No stream is selected: nothing is read")
         try:
             self.sync_all()
             return self.run.exit_code()
@@ -223,9 +237,25 @@ class TapPendo(Tap):
             if hasattr(file, "close"):
                 file.close()  # a state or a catalogue is not looked at here
         config = ctx.params.get("config", _ConfigInput())
-        return cls(
+        return cls._made(
             config=config.config, parse_env_config=config.parse_env, setup_mapper=setup_mapper
         )
+
+
+def _state(state: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
+    marks = (state or {}).get("bookmarks", {})
+    if not isinstance(marks, dict) or not all(isinstance(m, dict) for m in marks.values()):
+        raise TapError("--state: allowed is an object whose `bookmarks` hold an object a stream")
+    return state
+
+
+def _catalog(catalog: dict[str, t.Any] | None) -> Catalog | None:
+    if catalog is None:
+        return None
+    try:
+        return Catalog.from_dict(catalog)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise TapError("--catalog: allowed is a catalogue as `--discover` prints it") from None
 
 
 def _json_object(file: t.IO[str] | None, option: str) -> dict[str, t.Any] | None:

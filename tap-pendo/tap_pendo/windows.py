@@ -42,7 +42,7 @@ def from_text(text: str) -> datetime:
     Raises:
         ValueError: not ISO 8601.
     """
-    # Python 3.10's fromisoformat knows neither "Z" nor fractions of other than 3 or 6 digits.
+    # Python 3.10's fromisoformat does not know "Z"
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00").replace("z", "+00:00"))
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -164,5 +164,5 @@ def plan(  # noqa: PLR0913 - each is one of the settings that decide
         return Plan(None, (), everything[::-1] if newest_first else everything)
     again = grid.floor(marks.covered_to - lookback) if lookback else marks.covered_to
     forward = grid.windows(max(again, start, marks.covered_from), end)
-    hole = grid.windows(start, min(marks.covered_from, end))
+    hole = grid.windows(start, marks.covered_from)
     return Plan(marks, tuple(forward), tuple(hole)[::-1])

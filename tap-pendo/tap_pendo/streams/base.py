@@ -8,7 +8,6 @@ import typing as t
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.streams._state import StreamStateManager
 
 from tap_pendo.errors import ForbiddenError, StreamError, TapError
 from tap_pendo.prefetch import in_order
@@ -25,21 +24,12 @@ if t.TYPE_CHECKING:
 Record = dict[str, t.Any]
 
 
-class _OwnMarks(StreamStateManager):
-    """A state manager that leaves the marks alone: a stream moves them when a read is complete.
-
-    The SDK would move them with each record, and take a stream that gave up for one that ended.
-    """
-
-    def increment_state(self, *args: t.Any, **kwargs: t.Any) -> None:
-        """Leave the marks."""
-
-    def write_starting_replication_value(self, *args: t.Any, **kwargs: t.Any) -> None:
-        """Leave the marks."""
-
-
 class PendoStream(Stream):
-    """A stream that reads from Pendo; `read` yields its records."""
+    """A stream that reads from Pendo; `read` yields its records.
+
+    It moves its own marks, when a read is complete and its records are out. The SDK would move
+    them with each record, and take a stream that gave up for one that ended.
+    """
 
     # Records fit their schema when they are made
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
@@ -50,16 +40,20 @@ class PendoStream(Stream):
 
     def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, t.Any] | None) -> None:
         self.run = run
+        self._due: Record = {}
         super().__init__(tap, schema=schema, name=name)
 
-    @property
-    def state_manager(self) -> StreamStateManager:
-        """Keep the SDK from moving marks."""
-        if self._state_manager is None:
-            self._state_manager = _OwnMarks(
-                tap_name=self.tap_name, stream_name=self.name, tap_state=self._tap_state
-            )
-        return self._state_manager
+    def _increment_stream_state(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Leave the marks."""
+
+    def _write_starting_replication_value(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Leave the marks."""
+
+    def get_replication_key_signpost(
+        self,
+        context: types.Context | None = None,
+    ) -> None:
+        """Give none: it bounds marks that the SDK moves."""
 
     @abc.abstractmethod
     def read(self) -> Iterable[Record]:
@@ -89,8 +83,14 @@ class PendoStream(Stream):
                 self.run.look()
         self.run.look()
 
+    def mark(self, **marks: t.Any) -> None:
+        """Note marks to be moved once the records before them are out."""
+        self._due.update(marks)
+
     def settle(self) -> None:
         """Write what may follow only once all records before it are out: STATE at last."""
+        self.stream_state.update(self._due)
+        self._due.clear()
         self.state_manager.is_flushed = False
         self._write_state_message()
 

@@ -26,8 +26,12 @@ class DefinitionsStream(PendoStream):
         super().__init__(tap, run, row.name, object_schema(row.shape.properties()))
         self.primary_keys = ("id",)
         self.row = row
-        self.forced_replication_method = REPLICATION_FULL_TABLE
         self._complete = False
+
+    @property
+    def replication_method(self) -> str:
+        """Always whole, whatever a catalogue says: Pendo has no other way."""
+        return REPLICATION_FULL_TABLE
 
     def read(self) -> Iterator[Record]:
         """Yield the definitions of the chosen apps."""
@@ -37,11 +41,11 @@ class DefinitionsStream(PendoStream):
         empty = True
         for row in self.fetched(self._rows):
             empty = False
-            if app_ids and not app_ids & _apps(row, self.row.name):
-                continue
             record = self.row.shape.record(row)
             if record.get("id") is None:
                 nameless += 1
+                continue
+            if app_ids and not app_ids & _apps(record, self.row.name):
                 continue
             yield record
         if nameless:
@@ -67,11 +71,10 @@ class DefinitionsStream(PendoStream):
                 raise StreamError(f"{self.row.path}: the answer is not a list of objects")
             yield rows
         elif self.row.source:
-            yield from self.run.client.rows(aggregation.whole(self.row.source))
+            yield self.run.client.all_rows(aggregation.whole(self.row.source))
 
 
-def _apps(row: Record, stream: str) -> set[t.Any]:
+def _apps(record: Record, stream: str) -> set[t.Any]:
     if stream == "applications":
-        return {row.get("id")}
-    several = row.get("appIds")
-    return {row.get("appId"), *(several if isinstance(several, list) else ())}
+        return {record["id"]}
+    return {record.get("app_id"), *(record.get("app_ids") or ())}

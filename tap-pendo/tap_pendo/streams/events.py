@@ -39,6 +39,8 @@ class EventStream(PendoStream):
     def __init__(self, tap: Tap, run: Run, row: Events, sync_windows: SyncWindowsStream) -> None:
         self.row = row
         self._period = "hour" if row.time else run.settings.period
+        zone = run.settings.zone.key
+        self._bucket = self._period if self._period == "hour" else f"day in {zone}"
         clock = row.clock(self._period)
         schema = object_schema({**_STAMPS, **row.record_shape.properties()})
         super().__init__(tap, run, row.name, schema)
@@ -89,7 +91,7 @@ class EventStream(PendoStream):
         end = grid.closed(now)
         if start > now:
             self.logger.warning("%s: `start_date` is in the future; nothing is read", self.name)
-        if settings.end_date:
+        if settings.end_date and settings.end_date < end:
             end = min(end, grid.ceil(settings.end_date))
         first_today = state.get("lookback_day") != self._today
         lookback = settings.lookback_days if first_today else settings.lookback_hours
@@ -107,10 +109,11 @@ class EventStream(PendoStream):
         covered_from, covered_to = self._mark("covered_from"), self._mark("covered_to")
         if not covered_from or not covered_to or self.replication_method == "FULL_TABLE":
             return None
-        if self.stream_state.get("period", self._period) != self._period:
+        if self.stream_state.get("period", self._bucket) != self._bucket:
             raise StreamError(
-                "setting `period` is not that of the state: rows of both would count twice; "
-                "allowed is the period of the state, or another schema with a state of its own"
+                "setting `period` (for days also `timezone`) is not that of the state: rows of "
+                "both would count twice; allowed is that of the state, or another schema with a "
+                "state of its own"
             )
         known = str(self.stream_state.get("app_ids", "*"))
         wanted = self.run.settings.app_ids
@@ -137,15 +140,16 @@ class EventStream(PendoStream):
         """Move the marks over a window that was read whole."""
         before, window = self._marks, read.window
         self._marks = before.with_window(window) if before else Marks(window.start, window.end)
-        state = self.stream_state
-        state["start"] = to_text(self._start)
-        state["covered_from"] = to_text(self._marks.covered_from)
-        state["covered_to"] = to_text(self._marks.covered_to)
-        state["app_ids"] = app_ids_text(self.run.settings.app_ids)
-        state["period"] = self._period
+        self.mark(
+            start=to_text(self._start),
+            covered_from=to_text(self._marks.covered_from),
+            covered_to=to_text(self._marks.covered_to),
+            app_ids=app_ids_text(self.run.settings.app_ids),
+            period=self._bucket,
+        )
         # the look-back is read once the forward part reaches what was covered before
         if self._plan.marks is None or window.end >= self._plan.marks.covered_to:
-            state["lookback_day"] = self._today
+            self.mark(lookback_day=self._today)
         self._tally.update(
             windows=1,
             rows=read.rows,
@@ -154,6 +158,7 @@ class EventStream(PendoStream):
             outside=read.outside,
             refused=read.refused,
         )
+        self._in_order = self._in_order and not read.unsorted
         self._finished.append(read)
         self.read_complete()
 

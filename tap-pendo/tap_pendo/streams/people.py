@@ -13,6 +13,7 @@ from tap_pendo.errors import (
     ForbiddenError,
     RefusedError,
     StreamError,
+    TapError,
     UnsortedError,
 )
 from tap_pendo.metadata import Metadata
@@ -90,25 +91,28 @@ class PeopleStream(PendoStream):
     def schema(self) -> dict[str, t.Any]:
         """Schema with the customer's own metadata."""
         if self._schema is None:
+            try:
+                described = self.metadata_types
+            except StreamError as error:
+                raise TapError(
+                    f"{self.name}: its metadata cannot be discovered: {error}"
+                ) from error
             declared = Shape(self.row.id, LAST_UPDATED).properties()
             extra = declared.pop(EXTRA)
-            self._schema = object_schema(
-                {**declared, "metadata": self.metadata_types.schema(), EXTRA: extra}
-            )
+            self._schema = object_schema({**declared, "metadata": described.schema(), EXTRA: extra})
         return self._schema
 
     def read(self) -> Iterator[Record]:
         """Yield changed rows, then move the bookmark: never past what Pendo may still change."""
         started = self.run.now()
-        state = self.stream_state
         anonymous = self.run.settings.include_anonymous_visitors
-        since = self._since(state)
+        since = self._since(self.stream_state)
         yield from self.fetched(lambda: self._pages(since))
         if self._greatest is not None:
             bookmark = max(min(self._greatest, to_ms(started - HOUR)), since or 0)
-            state.update({"replication_key": self.replication_key, _BOOKMARK: _text(bookmark)})
+            self.mark(**{"replication_key": self.replication_key, _BOOKMARK: _text(bookmark)})
         if self.row.anonymous:
-            state[_ANONYMOUS] = anonymous
+            self.mark(**{_ANONYMOUS: anonymous})
         self.read_complete()
 
     def _since(self, state: Record) -> int | None:
@@ -130,9 +134,20 @@ class PeopleStream(PendoStream):
                 "%s: Pendo's pages are not in the order asked for; all are read in one answer",
                 self.name,
             )
-            body = self._body(since, None, None)
-            for block in self.run.client.rows(body):
-                yield [record for row in block if (record := self._record(row))]
+            yield from self._in_one_answer(since)
+
+    def _in_one_answer(self, since: int | None) -> Iterator[list[Record]]:
+        """Read all, from the start after a break: a row that comes twice is the same row."""
+        for failures in range(1, MAX_TRIES + 1):
+            try:
+                for block in self.run.client.rows(self._body(since, None, None)):
+                    yield [record for row in block if (record := self._record(row))]
+            except BrokenBodyError as error:
+                if failures == MAX_TRIES:
+                    raise StreamError(f"{error}, {failures} times") from error
+                self.run.client.rest(error, failures)
+            else:
+                return
 
     def _by_key(self, since: int | None) -> Iterator[list[Record]]:
         """Page by id; after a break go on behind the last whole row."""
@@ -166,7 +181,7 @@ class PeopleStream(PendoStream):
         at.complete = count < limit
         if not at.complete:
             if at.after == reached:
-                raise StreamError("Pendo's pages do not advance")
+                raise UnsortedError  # a page without an id to go on behind
             if at.expected is None:
                 body = aggregation.count_people(self.row.source, self._params(), since)
                 at.expected = self.run.client.count(body)
