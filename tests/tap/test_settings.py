@@ -128,7 +128,7 @@ def test_another_period_is_refused_as_its_rows_would_count_twice(
     hours = cli(start_date="2026-03-08")
     result, days = tap.cli(tmp_path, state=hours.state, period="day", start_date="2026-03-08")
     assert result.exit_code == 1
-    assert "setting `period` is not that of the state" in caplog.text
+    assert "setting `period` (for days also `timezone`) is not that of the state" in caplog.text
     assert not days.records("feature_events")
     # single events have no period
     assert days.records("guide_events")
