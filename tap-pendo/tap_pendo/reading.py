@@ -22,9 +22,9 @@ if t.TYPE_CHECKING:
     from datetime import datetime
 
     from tap_pendo.aggregation import Cursor
-    from tap_pendo.catalog import Events
     from tap_pendo.client import PendoClient
     from tap_pendo.grouping import Key, Row
+    from tap_pendo.objects import Events
     from tap_pendo.settings import Settings
 
 _BATCH = 1000

@@ -151,6 +151,12 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         title="Page size",
         description="Most rows that are asked for in one answer.",
     ),
+    th.Property(
+        "report_ids",
+        th.ArrayType(th.StringType),
+        title="Report ids",
+        description="Reports whose results become streams, `report_results_<id>`.",
+    ),
     additional_properties=False,
 ).to_dict()
 
@@ -176,6 +182,7 @@ class Settings:
     max_calls_per_second: float
     request_timeout: float
     page_size: int
+    report_ids: tuple[str, ...]
 
     def grid(self, period: Period) -> Grid:
         """Buckets of a stream."""
@@ -209,6 +216,7 @@ def parsed(config: Mapping[str, t.Any]) -> Settings:
         max_calls_per_second=float(config["max_calls_per_second"]),
         request_timeout=float(config["request_timeout"]),
         page_size=config["page_size"],
+        report_ids=tuple(dict.fromkeys(config.get("report_ids") or ())),
     )
 
 

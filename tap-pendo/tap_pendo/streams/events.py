@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.catalog import Events
+    from tap_pendo.objects import Events
     from tap_pendo.run import Run
 
 _STAMPS = {
@@ -43,7 +43,7 @@ class EventStream(PendoStream):
         self._bucket = self._period if self._period == "hour" else f"day in {zone}"
         clock = row.clock(self._period)
         schema = object_schema({**_STAMPS, **row.record_shape.properties()})
-        super().__init__(tap, run, row.name, schema)
+        super().__init__(tap, run, row, schema)
         self.primary_keys = ("row_id",)
         self.replication_key = clock.name
         self._sync_windows = sync_windows

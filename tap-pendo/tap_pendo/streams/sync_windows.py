@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.catalog import SyncWindows
+    from tap_pendo.objects import SyncWindows
     from tap_pendo.reading import WindowRead
     from tap_pendo.run import Run
 
@@ -40,7 +40,7 @@ class SyncWindowsStream(PendoStream):
     """Its SCHEMA comes first; its rows come from the event streams, behind each window's rows."""
 
     def __init__(self, tap: Tap, run: Run, row: SyncWindows) -> None:
-        super().__init__(tap, run, row.name, object_schema(_PROPERTIES))
+        super().__init__(tap, run, row, object_schema(_PROPERTIES))
         self.primary_keys = ("stream", "window_start", "window_end", "app_ids")
         self.replication_key = "read_at"
 
