@@ -22,6 +22,7 @@ from tap_pendo import settings
 from tap_pendo.checks import require_access, sentences
 from tap_pendo.client import PendoClient
 from tap_pendo.errors import TapError
+from tap_pendo.problems import problems
 from tap_pendo.run import Run
 from tap_pendo.streams.making import made
 from tap_pendo.windows import UTC
@@ -95,7 +96,7 @@ class TapPendo(Tap):
         self.append_builtin_config(schema)
         self._config = settings.plain(self._config, schema)
         errors = list(JSONSchemaValidator(schema).iter_errors(self._config))
-        lines = settings.problems(self._config, errors, schema["properties"])
+        lines = problems(self._config, errors, schema["properties"])
         if lines and raise_errors:
             raise TapError("; ".join(lines))
         return lines

@@ -17,12 +17,13 @@ from tap_pendo.objects import (
     SyncWindows,
     Users,
 )
+from tap_pendo.settings import report_stream
 from tap_pendo.streams.base import READ_AT, PendoStream
 from tap_pendo.streams.derived import DerivedStream, UsersStream
 from tap_pendo.streams.events import EventStream
 from tap_pendo.streams.lists import EachOfStream, ListStream
 from tap_pendo.streams.people import PeopleStream
-from tap_pendo.streams.reports import OneReportStream, ReportResultsStream, ReportRows, stream_name
+from tap_pendo.streams.reports import OneReportStream, ReportResultsStream, ReportRows
 from tap_pendo.streams.sync_windows import SyncWindowsStream
 
 if t.TYPE_CHECKING:
@@ -100,5 +101,5 @@ class _Maker:
         reports = ReportRows(self._run)
         yield ReportResultsStream(self._tap, self._run, row, reports)
         for report_id in self._run.settings.report_ids:
-            own = dataclasses.replace(row, name=stream_name(report_id), selected=True)
+            own = dataclasses.replace(row, name=report_stream(report_id), selected=True)
             yield OneReportStream(self._tap, self._run, own, reports, report_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from functools import cached_property, partial
 from urllib.parse import quote
@@ -138,8 +137,3 @@ class OneReportStream(ReportResultsStream):
     def record(self, row: Raw) -> Record:
         """Convert a row."""
         return self._shape.record(row)
-
-
-def stream_name(report_id: str) -> str:
-    """Name the stream of a report."""
-    return "report_results_" + re.sub(r"\W", "_", report_id)
