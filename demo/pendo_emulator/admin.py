@@ -17,7 +17,7 @@ from pendo_emulator.knobs import Knobs
 from pendo_emulator.world import World
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
-_KINDS = ("app", "page", "feature", "tracktype", "guide", "accounts", "visitors")
+_KINDS = ("app", "page", "feature", "tracktype", "guide", "segment", "accounts", "visitors")
 
 
 class Admin:

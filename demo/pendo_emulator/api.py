@@ -25,6 +25,7 @@ from pendo_emulator.world import ALL_APPS, World
 
 _AGGREGATION = "/api/v1/aggregation"
 _LIST = re.compile(r"/api/v1/(page|feature|tracktype|guide)")
+_SEGMENT = re.compile(r"/api/v1/segment(?:/([^/]+))?")
 _SCHEMA = re.compile(r"/api/v1/metadata/schema/(account|visitor|AccountMetadata|VisitorMetadata)")
 _VERIFY = "/api/v1/token/verify"
 _READING = ("GET", "HEAD")
@@ -103,14 +104,33 @@ class PendoApi:
             Refused: 404 for an unknown path, 405 for another verb.
         """
         listed, schema = _LIST.fullmatch(path), _SCHEMA.fullmatch(path)
-        if not (listed or schema or path == _VERIFY):
+        segment = _SEGMENT.fullmatch(path)
+        if not (listed or schema or segment or path == _VERIFY):
             raise Refused(404)
         _allow(request, *_READING)
+        if segment:
+            return self._segments(segment[1], request)
         if listed:
             return self._listed(listed[1], request)
         if schema:
             return metadata_schema(schema[1].removesuffix("Metadata").lower(), ALL_APPS)
         return {"valid": verified, "writeAccess": key.write_access}
+
+    def _segments(self, key: str | None, request: Request) -> Any:
+        """Return the segments that everyone may see, or the one of that id.
+
+        Raises:
+            Refused: 404 for an id that is not among them.
+        """
+        found = self._world.listed("segment", self._world.clock.now())
+        if key is not None:
+            one = next((one for one in found if one["id"] == key), None)
+            if one is None:
+                raise Refused(404)
+            return one
+        if request.query_params.get("createdByApi") == "true":
+            found = [one for one in found if one["createdByApi"]]
+        return found
 
     def _listed(self, kind: str, request: Request) -> list[dict[str, Any]]:
         """Return the definitions of a kind; the default app's without expand and appId (§2)."""

@@ -32,6 +32,7 @@ PARAMETERS: dict[str, set[str]] = {
     "features": {"appId"},
     "trackTypes": {"appId"},
     "guides": {"appId"},
+    "const": set(),
     "events": _COMMON | {"eventClass"},
     "pageEvents": _COMMON | {"pageId"},
     "featureEvents": _COMMON | {"featureId"},
@@ -43,11 +44,15 @@ EVENT_SOURCES = frozenset(name for name, known in PARAMETERS.items() if "blackli
 
 
 def check_parameters(source: str, parameters: Any) -> dict[str, Any]:
-    """Return a source's parameters, {} for null.
+    """Return a source's parameters, {} for null; for const an object of its `rows`.
 
     Raises:
         Refused: 400 in Pendo's own words for a parameter that the source does not have.
     """
+    if source == "const":
+        if not isinstance(parameters, list) or not all(isinstance(one, dict) for one in parameters):
+            raise _bad(source, "expected a list of rows")
+        return {"rows": parameters}
     if parameters is None:
         return {}
     if not isinstance(parameters, dict) or parameters.keys() - PARAMETERS[source]:
@@ -71,6 +76,8 @@ def object_rows(world: World, source: str, parameters: dict[str, Any], now: int)
         return _visitors(world, parameters, now)
     if source == "accounts":
         return shuffled(lambda: world.accounts(now), ("accountId",))
+    if source == "const":
+        return shuffled(lambda: parameters["rows"])
     found = world.listed(_DEFINITIONS[source], now)
     if source != "apps":
         apps = _apps(source, parameters)

@@ -17,6 +17,7 @@ from pendo_emulator.definitions import (
     Definition,
     make_definitions,
     make_entities,
+    users,
 )
 from pendo_emulator.events import ENTITY, SHARES, Activity, Event, Shard
 from pendo_emulator.functions import is_anonymous
@@ -33,6 +34,7 @@ from pendo_emulator.rows import (
     group,
     measures,
 )
+from pendo_emulator.segments import make_segments
 from pendo_emulator.selection import Selection, Wanted
 
 ALL_APPS = (*LIVE_APPS, DISABLED_APP)
@@ -44,6 +46,7 @@ _KINDS = {
     "feature": "feature",
     "tracktype": "trackType",
     "guide": "guide",
+    "segment": "segment",
 }
 _TRUTH_FIELDS = {**ENTITY_FIELDS, "guideEvents": "guideId", "pollEvents": "pollId"}
 Sums = dict[tuple[int, str, str], int]
@@ -79,6 +82,7 @@ class World:
         self.zone = ZoneInfo(time_zone)
         self.knobs = Knobs()
         self.definitions = make_definitions(seed)
+        self.definitions["segment"] = make_segments(seed, users(seed))
         self.people = make_people(seed, visitors, accounts, LIVE_APPS)
         entities = make_entities(self.definitions)
         self.activity = Activity(seed, events_per_day, self.people.visitors, entities)
@@ -95,8 +99,13 @@ class World:
     # What the API shows
 
     def listed(self, kind: str, now: int) -> list[Definition]:
-        """Return the definitions of app, page, feature, tracktype or guide, as of `now`."""
+        """Return the definitions of app, page, feature, tracktype, guide or segment, as of `now`.
+
+        Segments are those that everyone may see (§2.1).
+        """
         found = self.definitions[_KINDS[kind.lower()]]
+        if kind == "segment":
+            return [one for one in found if one["shared"]]
         if _KINDS[kind.lower()] not in _COUNTABLE:
             return list(found)
         through = now - now % HOUR  # moves hourly without lastUpdatedAt (§2.2)
@@ -180,7 +189,7 @@ class World:
             self._injected[source].append(injected)
 
     def add_definition(self, kind: str, definition: Definition) -> None:
-        """Add a definition of app, page, feature, tracktype or guide; it brings no events."""
+        """Add a definition, of the kinds that `listed` knows; it brings no events."""
         self.definitions[_KINDS[kind.lower()]].append(definition)
 
     def remove_definition(self, kind: str, key: str) -> bool:
@@ -237,7 +246,7 @@ class World:
         """
         now = self.clock.now()
         if kind.lower() in _KINDS:
-            return len(self.definitions[_KINDS[kind.lower()]])
+            return len(self.listed(kind, now))
         if kind == "accounts":
             return len(self.people.accounts)
         if kind == "visitors":
