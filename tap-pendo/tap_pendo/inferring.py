@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from tap_pendo.shapes import ANY, BOOLEAN, NUMBER, STRING, Field, Shape, Type
+from tap_pendo.shapes import ANY, BOOLEAN, INTEGER, NUMBER, STRING, TIME, Field, Shape, Type
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _JSON_TYPES: dict[str, Type] = {
     "string": STRING,
-    "integer": NUMBER,
+    "integer": INTEGER,
     "number": NUMBER,
     "boolean": BOOLEAN,
 }
@@ -40,16 +40,16 @@ def shape_of(rows: Iterable[dict[str, t.Any]], reserved: Collection[str]) -> Sha
 
 def shape_from(properties: dict[str, t.Any], reserved: Collection[str]) -> Shape:
     """Declare the columns of a JSON schema's properties; what is no plain scalar is of any type."""
-    fields = []
-    for name, schema in properties.items():
-        if name in reserved:
-            continue
-        said = schema.get("type") if isinstance(schema, dict) else None
-        types = {said} if isinstance(said, str) else set(said or ())
-        types.discard("null")
-        kind = _JSON_TYPES.get(types.pop(), ANY) if len(types) == 1 else ANY
-        fields.append(_field(name, kind))
-    return Shape(*fields)
+    kinds = {name: _said(schema) for name, schema in properties.items() if name not in reserved}
+    return Shape(*(_field(name, kind) for name, kind in kinds.items()))
+
+
+def _said(schema: t.Any) -> Type:
+    said = schema.get("type") if isinstance(schema, dict) else None
+    types = {said} if isinstance(said, str) else set(said or ())
+    types.discard("null")
+    kind = _JSON_TYPES.get(types.pop(), ANY) if len(types) == 1 else ANY
+    return TIME if kind is STRING and schema.get("format") == "date-time" else kind
 
 
 def _field(name: str, kind: Type) -> Field:

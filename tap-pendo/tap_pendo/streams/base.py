@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import abc
 import sys
+import tempfile
 import typing as t
 
+import msgspec
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from tap_pendo.errors import ForbiddenError, StreamError, TapError
+from tap_pendo.client import MAX_TRIES
+from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, TapError
 from tap_pendo.prefetch import in_order
 from tap_pendo.shapes import TIME
 
@@ -20,9 +23,11 @@ if t.TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.tap_base import Tap
 
+    from tap_pendo.aggregation import Body
     from tap_pendo.objects import Kind
     from tap_pendo.run import Run
 
+_IN_MEMORY = 16 * 1024 * 1024
 Record = dict[str, t.Any]
 ROW_ID = {"type": "string", "description": "Identity of the row, the same at every read."}
 READ_AT = {**TIME.schema, "description": "Start of the read; the rows of one read have the same."}
@@ -97,6 +102,23 @@ class PendoStream(Stream):
                 yield from batch
                 self.run.look()
         self.run.look()
+
+    def answered(self, body: Body) -> Iterator[list[Record]]:
+        """POST an aggregation; give its rows once all have arrived, so that none come twice."""
+        for failures in range(1, MAX_TRIES + 1):
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
+                try:
+                    for block in self.run.client.rows(body):
+                        spool.write(msgspec.json.encode(block) + b"\n")
+                except BrokenBodyError as error:
+                    if failures == MAX_TRIES:
+                        raise StreamError(f"{error}, {failures} times") from error
+                    self.run.client.rest(error, failures)
+                    continue
+                spool.seek(0)
+                for line in spool:
+                    yield msgspec.json.decode(line)
+                return
 
     def mark(self, **marks: t.Any) -> None:
         """Note marks to be moved once the records before them are out."""

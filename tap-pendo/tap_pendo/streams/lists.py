@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import typing as t
 from urllib.parse import quote
 
-import msgspec
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import aggregation, grouping
-from tap_pendo.client import MAX_TRIES
-from tap_pendo.errors import BrokenBodyError, RefusedError, StreamError
+from tap_pendo.errors import RefusedError, StreamError
 from tap_pendo.prefetch import in_order
 from tap_pendo.streams.base import ROW_ID, PendoStream, Record, object_schema
 
@@ -26,7 +23,6 @@ if t.TYPE_CHECKING:
     from tap_pendo.run import Run
     from tap_pendo.streams.derived import Follower
 
-_IN_MEMORY = 16 * 1024 * 1024
 _NOT_FOUND = 404
 
 
@@ -133,23 +129,6 @@ class ListStream(PendoStream):
         if found is None:
             raise StreamError(f"{row.path}: the answer is not a list of objects")
         return found
-
-    def answered(self, body: Body) -> Iterator[list[Raw]]:
-        """POST an aggregation; give its rows once all have arrived, so that none come twice."""
-        for failures in range(1, MAX_TRIES + 1):
-            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
-                try:
-                    for block in self.run.client.rows(body):
-                        spool.write(msgspec.json.encode(block) + b"\n")
-                except BrokenBodyError as error:
-                    if failures == MAX_TRIES:
-                        raise StreamError(f"{error}, {failures} times") from error
-                    self.run.client.rest(error, failures)
-                    continue
-                spool.seek(0)
-                for line in spool:
-                    yield msgspec.json.decode(line)
-                return
 
 
 class EachOfStream(ListStream):
