@@ -15,6 +15,7 @@ from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from tap_pendo.catalog import CATALOG
+from tap_pendo.objects import Derived, EachOf, ReportResults, SyncWindows, Users
 from tap_pendo.tap import TapPendo
 from target_planhat.target import TargetPlanhat
 
@@ -22,7 +23,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from singer_sdk.plugin_base import PluginBase
-    from tap_pendo.catalog import Row
+    from tap_pendo.objects import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
@@ -56,7 +57,7 @@ def documents(root: Path) -> dict[Path, str]:
     """Each document as it should be."""
     catalog = discovered()
     in_markdown = {"streams": stream_table(catalog)}
-    in_yaml = {}
+    in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
         in_markdown[f"settings of {name}"] = setting_table(own(plugin))
         in_yaml[f"settings of {name}"] = setting_list(every(plugin))
@@ -123,22 +124,47 @@ def stream_table(catalog: dict[str, t.Any]) -> str:
     for row in CATALOG:
         entry = entries[row.name]
         key = ", ".join(f"`{name}`" for name in entry["key_properties"])
-        lines.append((f"`{row.name}`", row.about, key, _replication(entry), _source(row)))
+        about = f"{row.about}{_notes(row)}"
+        lines.append((f"`{row.name}`", about, key, _replication(row, entry), _source(row)))
     titles = ("Stream", "What it is", "Primary key", "Replication", "Pendo source")
     return _table(titles, lines)
 
 
-def _replication(entry: dict[str, t.Any]) -> str:
+def _notes(row: Kind) -> str:
+    if not row.verified:
+        return " *Unverified; off by default.*"
+    return "" if row.selected else " *Off by default.*"
+
+
+def selection() -> str:
+    """All streams but those that are off by default; Meltano's own default selects every one."""
+    off = [f"- '!{row.name}.*'" for row in CATALOG if not row.by_default]
+    return "\n".join(["select:", "- '*.*'", *off])
+
+
+def _replication(row: Kind, entry: dict[str, t.Any]) -> str:
+    if isinstance(row, Derived):
+        return f"with `{row.parent}`"
     if entry["replication_method"] == "FULL_TABLE":
         return "full table"
     return f"incremental by `{entry['replication_key']}`"
 
 
-def _source(row: Row) -> str:
+def _source(row: Kind) -> str:
+    match row:
+        case Derived():
+            return f"the rows of `{row.parent}`"
+        case Users():
+            return "the rows of all lists that name users"
+        case EachOf():
+            call = f"`GET {row.path}`" if row.path else "aggregation"
+            return f"{call}, for each of `{row.parent}`"
+        case ReportResults():
+            return "`GET /api/v1/report/{id}/results.json`"
+        case SyncWindows():
+            return "the tap itself"
     path, source = getattr(row, "path", None), getattr(row, "source", None)
-    if path:
-        return f"`GET {path}`"
-    return f"aggregation, `{source}`" if source else "the tap itself"
+    return f"`GET {path}`" if path else f"aggregation, `{source}`"
 
 
 def setting_table(settings: dict[str, Rule]) -> str:

@@ -186,7 +186,8 @@ _DEFINED: tuple[Kind, ...] = (
     ),
     ReportResults(
         name="report_results",
-        about="Rows of the reports in `report_ids`, with the reports' own columns.",
+        about="Rows of the reports in `report_ids` as JSON; each report also is a stream of its own, "
+        "`report_results_<id>`, with the report's columns.",
         selected=False,
     ),
     Definitions(
