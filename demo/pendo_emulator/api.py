@@ -18,10 +18,9 @@ from pendo_emulator.definitions import DEFAULT_APP
 from pendo_emulator.faults import Fault, Faults
 from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
-from pendo_emulator.metadata import metadata_schema
 from pendo_emulator.pipeline import run, source_name, window_hours
 from pendo_emulator.refusals import Refused
-from pendo_emulator.world import ALL_APPS, World
+from pendo_emulator.world import World
 
 _AGGREGATION = "/api/v1/aggregation"
 _LIST = re.compile(r"/api/v1/(page|feature|tracktype|guide)")
@@ -77,6 +76,9 @@ class PendoApi:
             pieces = await asyncio.to_thread(self._aggregate, body, faults)
         else:
             value = self._read(request, path, key, verified=answer is None)
+            change = faults.get("rows")
+            if change and change.kind == "extra_fields" and isinstance(value, list):
+                value = _extended(value, change)
             pieces = iter([msgspec.json.encode(value)])
         return StreamingResponse(_paced(pieces, faults), media_type="application/json")
 
@@ -84,18 +86,20 @@ class PendoApi:
         headers = {}
         if fault.retry_after is not None:
             headers["Retry-After"] = _retry_after(fault.retry_after, self._world.knobs)
-        return _refusal(fault.status, fault.text, headers)
+        return _refusal(fault.status or 500, fault.text, headers)
 
     def _aggregate(self, body: bytes, faults: dict[str, Fault]) -> Iterator[bytes]:
         """Return the pieces of an answer; the rows are made while they are read."""
         answer = run(self._world, body)
-        change, ending = faults.get("rows"), faults.get("body")
+        change, ending, size = (faults.get(stage) for stage in ("rows", "body", "size"))
         if change and change.kind == "null_results":
             return iter([b'{"results":null}'])
         table = answer.table
         if change:
-            table = table.mapped(lambda chunk: [{**row, **change.fields} for row in chunk])
-        return encode(table, answer.start_time, ending.rows if ending else None)
+            table = table.mapped(lambda chunk: _extended(chunk, change))
+        empty = self._world.knobs.empty_results
+        pieces = encode(table, answer.start_time, ending.rows if ending else None, empty=empty)
+        return _within(pieces, size) if size else pieces
 
     def _read(self, request: Request, path: str, key: Key, *, verified: bool) -> Any:
         """Return what a GET path answers.
@@ -113,7 +117,7 @@ class PendoApi:
         if listed:
             return self._listed(listed[1], request)
         if schema:
-            return metadata_schema(schema[1].removesuffix("Metadata").lower(), ALL_APPS)
+            return self._world.metadata_schema(schema[1].removesuffix("Metadata").lower())
         return {"valid": verified, "writeAccess": key.write_access}
 
     def _segments(self, key: str | None, request: Request) -> Any:
@@ -162,6 +166,25 @@ def _retry_after(seconds: float, knobs: Knobs) -> str:
         return f"{seconds:g}"
     moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
     return format_datetime(moment, usegmt=True)
+
+
+def _extended(rows: list[dict[str, Any]], change: Fault) -> list[dict[str, Any]]:
+    return [{**row, **change.fields} for row in rows]
+
+
+def _within(pieces: Iterator[bytes], fault: Fault) -> Iterator[bytes]:
+    """Return the pieces of a body that is not too large.
+
+    Raises:
+        Refused: with the fault's status where it is.
+    """
+    kept, size = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size > (fault.bytes or 0):
+            raise Refused(fault.status or 413, fault.text)
+    return iter(kept)
 
 
 async def _paced(pieces: Iterator[bytes], faults: dict[str, Fault]) -> AsyncIterator[bytes]:

@@ -90,6 +90,9 @@ class Activity:
             source: events_per_day * share / 24 / _MEAN_BURST for source, share in SHARES.items()
         }
         self._shards = {source: self._cut(rate) for source, rate in self._draws_per_hour.items()}
+        self._starts = {
+            source: [shard.first_id for shard in known] for source, known in self._shards.items()
+        }
         # Two keys must never stand for the same row, so a key keeps only what its row shows.
         self._visitor_masks = [
             _EVERYTHING if len(person.accounts) > 1 else _EVERYTHING & ~_ACCOUNT
@@ -122,8 +125,25 @@ class Activity:
 
     def shard_of(self, source: str, visitor_id: str) -> int:
         """Return the number of the range that an id, known or not, belongs to."""
-        starts = [shard.first_id for shard in self._shards[source]]
-        return max(bisect_right(starts, visitor_id) - 1, 0)
+        return max(bisect_right(self._starts[source], visitor_id) - 1, 0)
+
+    def place(self, source: str, entity: Entity) -> int:
+        """Return the place of an entity (by its id) among those of a source.
+
+        One that is new is added; no event is made for it.
+        """
+        known = self.entities[source]
+        for place, one in enumerate(known):
+            if one.id == entity.id:
+                return place
+        known.append(entity)
+        return len(known) - 1
+
+    def moved(self, source: str, key: int, place: int) -> int:
+        """Return the key of an event that happened to another entity, of that place."""
+        mask = _entity_mask(source, self.entities[source][place])
+        fixed = key & ~(_EVERYTHING | 0xFFF << ENTITY)
+        return fixed | place << ENTITY | key & _EVERYTHING & mask
 
     def between(self, source: str, first: int, last: int, shard: Shard, now: int) -> list[Event]:
         """Return the events of [first, last) that had arrived by `now`; times in ms."""

@@ -68,15 +68,16 @@ def metadata_schema(kind: str, apps: tuple[int, ...]) -> Schema:
         groups[f"auto_{app}".replace("-", "_")] = per_app
     return {
         group: {
-            name: _field(name, type_, per_app=group.startswith("auto_"))
+            name: field(name, type_, per_app=group.startswith("auto_"))
             for name, type_ in fields.items()
         }
         for group, fields in groups.items()
     }
 
 
-def _field(name: str, type_: str, *, per_app: bool) -> Field:
-    field: Field = {
+def field(name: str, type_: str, *, per_app: bool) -> Field:
+    """Return the definition of a field."""
+    definition: Field = {
         "Type": type_,
         "DisplayName": name.replace("_", " ").title(),
         "ElementType": "string" if type_ == "list" else "",
@@ -89,5 +90,5 @@ def _field(name: str, type_: str, *, per_app: bool) -> Field:
         "neverIndex": False,
     }
     if type_ == "string":
-        field["sample"] = "sample"
-    return field
+        definition["sample"] = "sample"
+    return definition

@@ -1,41 +1,39 @@
 """Knows the whole made-up product at any moment, and the truth about its events."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pendo_emulator.clock import Clock, parse_moment
+from pendo_emulator.alterations import Alterations
+from pendo_emulator.clock import Clock
 from pendo_emulator.definitions import (
-    ALL_EVENTS,
-    DEFAULT_APP,
     DISABLED_APP,
     LIVE_APPS,
     Definition,
+    Entity,
     make_definitions,
     make_entities,
     users,
 )
 from pendo_emulator.events import ENTITY, SHARES, Activity, Event, Shard
 from pendo_emulator.functions import is_anonymous
+from pendo_emulator.injected import Injected, InjectedEvents, merged, read_event
 from pendo_emulator.knobs import Knobs
+from pendo_emulator.metadata import Schema
 from pendo_emulator.people import make_people
 from pendo_emulator.periods import DAY, HOUR, Calendar
 from pendo_emulator.rows import (
-    BUCKETS,
     ENTITY_FIELDS,
-    MEASURES,
     Describer,
-    Measures,
     Row,
     group,
     measures,
 )
 from pendo_emulator.segments import make_segments
 from pendo_emulator.selection import Selection, Wanted
+from pendo_emulator.tagging import TAGGED, Retag, Tagging
 
 ALL_APPS = (*LIVE_APPS, DISABLED_APP)
 _HISTORY = 730 * DAY
@@ -50,15 +48,6 @@ _KINDS = {
 }
 _TRUTH_FIELDS = {**ENTITY_FIELDS, "guideEvents": "guideId", "pollEvents": "pollId"}
 Sums = dict[tuple[int, str, str], int]
-
-
-@dataclass(frozen=True)
-class Injected:
-    """An event that someone put in: the fields of its row, and two times, ms."""
-
-    moment: int
-    arrival: int
-    fields: Row
 
 
 class World:
@@ -87,7 +76,9 @@ class World:
         entities = make_entities(self.definitions)
         self.activity = Activity(seed, events_per_day, self.people.visitors, entities)
         self._describer = Describer(self.activity)
-        self._injected: dict[str, list[Injected]] = {source: [] for source in SHARES}
+        self.alterations = Alterations()
+        self._tagging = Tagging(self.activity)
+        self._injected = {source: InjectedEvents() for source in SHARES}
         start = self.clock.now() - _HISTORY
         self.history_start = start - start % DAY
 
@@ -115,11 +106,16 @@ class World:
         """Yield the rows of visitors, sorted by id, with or without the anonymous ones."""
         for person in self.people.visitors:
             if not (identified and is_anonymous(person.id)):
-                yield person.row("visitorId", now)
+                yield self.alterations.row("visitor", person.row("visitorId", now))
 
     def accounts(self, now: int) -> Iterator[Row]:
         """Yield the rows of accounts, sorted by id."""
-        return (person.row("accountId", now) for person in self.people.accounts)
+        for person in self.people.accounts:
+            yield self.alterations.row("account", person.row("accountId", now))
+
+    def metadata_schema(self, kind: str) -> Schema:
+        """Return the metadata schema of visitor or account (§2.8)."""
+        return self.alterations.schema(kind, ALL_APPS)
 
     def select(self, source: str, wanted: Wanted) -> Selection:
         """Return the selection that a request's parameters stand for; make it once a request."""
@@ -127,8 +123,8 @@ class World:
 
     def earliest(self, source: str) -> int:
         """Return the moment before which nothing has happened, ms."""
-        moments = [one.moment for one in self._injected[source]]
-        return min([self.history_start, *moments])
+        earliest = self._injected[source].earliest()
+        return self.history_start if earliest is None else min(self.history_start, earliest)
 
     def grouped(
         self, select: Selection, unit: str, bucket: tuple[int, int], shard: Shard, now: int
@@ -140,12 +136,13 @@ class World:
         described = [(self._describer.grouped(source, key), found) for key, found in groups.items()]
         late = self._late(select, start, end, shard, now)
         if late:
-            described = _merged(described, late, start)
+            described = merged(described, late, start)
         frustration = source != "trackEvents"
-        return [
+        rows = [
             {**row, unit: start, **measures(found, frustration=frustration)}
             for row, found in described
         ]
+        return [part for row in rows for part in _split(row)] if self.knobs.split_rows else rows
 
     def single(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
         """Return one row for each event of [first, last) and one range of visitors."""
@@ -158,19 +155,19 @@ class World:
         self, select: Selection, first: int, last: int, shard: Shard, now: int
     ) -> list[Event]:
         first = max(first, self.history_start)
-        return select.events(self.activity.between(select.source, first, last, shard, now))
+        events = self.activity.between(select.source, first, last, shard, now)
+        return select.events(self._tagging.events(select.source, events))
 
     def _late(
         self, select: Selection, first: int, last: int, shard: Shard, now: int
     ) -> list[Injected]:
         """Return the injected events of a stretch of time and a range of visitors."""
         source = select.source
+        found = self._injected[source].between(first, last, now)
         return [
             one
-            for one in self._injected[source]
-            if first <= one.moment < last
-            and one.arrival <= now
-            and select.row(one.fields)
+            for one in self._tagging.injected(source, found)
+            if select.row(one.fields)
             and self.activity.shard_of(source, one.fields["visitorId"]) == shard.number
         ]
 
@@ -185,8 +182,29 @@ class World:
             ValueError: for an unknown source, or without ts or visitorId.
         """
         now = self.clock.now()
-        for source, injected in [_read_event(event, now) for event in events]:
-            self._injected[source].append(injected)
+        for source, injected in [read_event(event, now) for event in events]:
+            self._injected[source].add(injected)
+
+    def retag(
+        self, source: str, entity_from: str, entity_to: str | None, first: int, last: int
+    ) -> None:
+        """From now on count the events of an entity in [first, last), ms, for another one.
+
+        Rows and `sums` alike change, as when Pendo reprocesses its history (§5.4). `source` is
+        pageEvents, featureEvents or trackEvents; `entity_to` None: they count for nothing.
+
+        Raises:
+            ValueError: for another source, or an entity_to that is no definition of its kind.
+        """
+        if source not in TAGGED:
+            raise ValueError(f"source must be one of {', '.join(TAGGED)}")
+        new = None
+        if entity_to is not None:
+            known = {one["id"]: one["appId"] for one in self.definitions[TAGGED[source]]}
+            if entity_to not in known:
+                raise ValueError(f"no {TAGGED[source]} has the id {entity_to}")
+            new = Entity(entity_to, known[entity_to])
+        self._tagging.add(source, Retag(entity_from, new, first, last))
 
     def add_definition(self, kind: str, definition: Definition) -> None:
         """Add a definition, of the kinds that `listed` knows; it brings no events."""
@@ -265,25 +283,6 @@ class World:
         )
 
 
-def _read_event(event: dict[str, Any], now: int) -> tuple[str, Injected]:
-    """Return the source and the event that someone described, with what a row of it must have."""
-    fields = {name: value for name, value in event.items() if name not in MEASURES}
-    source, moment = str(fields.pop("source", None)), fields.pop("ts", None)
-    if source not in SHARES:
-        raise ValueError(f"source must be one of {', '.join(SHARES)}")
-    if moment is None or not isinstance(fields.get("visitorId"), str):
-        raise ValueError("an event needs ts and visitorId")
-    moment = parse_moment(moment) if isinstance(moment, str) else int(moment)
-    fields = {"appId": DEFAULT_APP, **fields}
-    if source in ENTITY_FIELDS:
-        fields = {name: value for name, value in fields.items() if name not in BUCKETS}
-        if source == "events":
-            fields["pageId"] = ALL_EVENTS
-    else:
-        fields |= {"browserTime": moment, "guideTimestamp": moment, "receivedTime": now}
-    return source, Injected(moment, now, fields)
-
-
 def _ceiling(calendar: Calendar, moment: int) -> int:
     start = calendar.floor("hour", moment)
     return start if start == moment else calendar.next("hour", start)
@@ -293,19 +292,11 @@ def _utc_day(number: int) -> str:
     return datetime.fromtimestamp(number * DAY // 1000, timezone.utc).date().isoformat()
 
 
-def _merged(
-    described: Iterable[tuple[Row, Measures]], late: Iterable[Injected], start: int
-) -> list[tuple[Row, Measures]]:
-    """Return the groups with injected events added to the group of equal dimensions."""
-    merged = {json.dumps(row, sort_keys=True): (row, found) for row, found in described}
-    for one in late:
-        minute = 1 << (one.moment - start) // 60_000
-        name = json.dumps(one.fields, sort_keys=True)
-        if name not in merged:
-            merged[name] = (one.fields, [0, 0, one.moment, one.moment])
-        found = merged[name][1]
-        found[0] += 1
-        found[1] |= minute
-        found[2] = min(found[2], one.moment)
-        found[3] = max(found[3], one.moment)
-    return list(merged.values())
+def _split(row: Row) -> list[Row]:
+    """Return a grouped row as two of equal dimensions that add up to it, if it can be."""
+    if row["numEvents"] == 1:
+        return [row]
+    one = {"numEvents": 1, "numMinutes": 1, "lastTime": row["firstTime"]}
+    one |= {name: 0 for name in row if name.endswith("Count")}
+    minutes = max(row["numMinutes"] - 1, 1)
+    return [{**row, **one}, {**row, "numEvents": row["numEvents"] - 1, "numMinutes": minutes}]
