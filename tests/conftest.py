@@ -104,7 +104,7 @@ class TapRunner:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             self.exit_code = made.sync()
-        return Output(json.loads(line) for line in out.getvalue().splitlines())
+        return Output(json.loads(line) for line in out.getvalue().split("\n") if line)
 
     def cli(
         self, folder: Path, *entry: str, state: Message | None = None, **settings: t.Any
@@ -117,7 +117,7 @@ class TapRunner:
             (folder / "state.json").write_text(json.dumps(state))
             arguments += ["--state", str(folder / "state.json")]
         result = CliRunner().invoke(tap_module.TapPendo.get_singer_command(), arguments)
-        lines = [line for line in result.stdout.splitlines() if line.startswith('{"type"')]
+        lines = [line for line in result.stdout.split("\n") if line.startswith('{"type"')]
         return result, Output(json.loads(line) for line in lines)
 
 

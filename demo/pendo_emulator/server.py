@@ -21,6 +21,7 @@ from pendo_emulator.clock import Clock
 from pendo_emulator.faults import Faults
 from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
+from pendo_emulator.switches import switch
 from pendo_emulator.world import World
 
 _QUICK = 1  # gzip level: the best costs more time than the rows do
@@ -59,9 +60,18 @@ class Emulator:
         """The world's knobs; they may be set one by one."""
         return self.world.knobs
 
+    def arm(self, *names: str) -> None:
+        """Bring difficulties about, by the names of their switches.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        for chosen in [switch(name) for name in names]:
+            chosen.apply(self)
+
     def application(self) -> ASGIApp:
         """Return the ASGI application: Pendo's paths, and the emulator's own."""
-        admin = Admin(self.world, self.region, self.faults, self.calls)
+        admin = Admin(self, self.calls)
         api = PendoApi(self.world, self.region, self.keys, self.faults, self.calls)
         return Starlette(
             routes=[Mount("/_emulator", routes=admin.routes()), Mount("/", app=api)],

@@ -30,7 +30,10 @@ class Tagging:
         self._retags: dict[str, list[Retag]] = {source: [] for source in TAGGED}
 
     def add(self, source: str, retag: Retag) -> None:
-        """Add a retag of a source in TAGGED."""
+        """Add a retag of a source in TAGGED; an entity without events gets its place now."""
+        for entity in (Entity(retag.old, 0), retag.new):
+            if entity is not None:
+                self._activity.place(source, entity)
         self._retags[source].append(retag)
 
     def events(self, source: str, events: list[Event]) -> list[Event]:
