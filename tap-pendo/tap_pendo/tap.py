@@ -174,6 +174,9 @@ class TapPendo(Tap):
             self.logger.warning("No stream is selected: nothing is read")
         try:
             self.sync_all()
+            sync_windows = self.streams["sync_windows"]
+            if isinstance(sync_windows, SyncWindowsStream):
+                sync_windows.ended()
             return self.run.exit_code()
         except BrokenPipeError:
             # nobody reads any more: the target ended and says why

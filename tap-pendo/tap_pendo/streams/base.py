@@ -11,6 +11,8 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from tap_pendo.errors import ForbiddenError, StreamError, TapError
 from tap_pendo.prefetch import in_order
+from tap_pendo.progress import Progress
+from tap_pendo.shapes import without_nul
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,6 +42,9 @@ class PendoStream(Stream):
 
     def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, t.Any] | None) -> None:
         self.run = run
+        self.progress = Progress(name, run.clock)
+        self.traffic = self.progress.traffic
+        self._nul_told = False
         self._due: Record = {}
         super().__init__(tap, schema=schema, name=name)
 
@@ -63,6 +68,7 @@ class PendoStream(Stream):
         """Yield records; a failure ends this stream only and is told at the end of the run."""
         if self.run.aborted:
             return
+        self.progress.start()
         try:
             yield from self.read()
         except ForbiddenError as error:
@@ -74,14 +80,44 @@ class PendoStream(Stream):
         except Exception as error:
             self.logger.debug("Unexpected error", exc_info=True)
             self.run.fail(self.name, f"unexpected {type(error).__name__}")
+        self.report()
+
+    def report(self) -> None:
+        """Say in one line of the log what the stream did."""
+        if self.name in self.run.skipped:
+            self.progress.end("skipped")
+        elif self.name in self.run.failed or self.run.aborted:
+            self.progress.end("failed")
+        else:
+            self.progress.end("ok")
+
+    def post_process(self, row: Record, context: types.Context | None = None) -> Record:
+        """Count each record, and make it one that PostgreSQL can hold."""
+        del context
+        self.progress.rows += 1
+        return self.storable(row) if self.traffic.nul else row
+
+    def storable(self, row: Record) -> Record:
+        """Take U+0000 out of a record, behind its identity, with one warning."""
+        record: Record = without_nul(row)
+        if record is not row and not self._nul_told:
+            self._nul_told = True
+            self.logger.warning(
+                "%s: U+0000, which PostgreSQL cannot hold, is taken out of texts", self.name
+            )
+        return record
 
     def fetched(self, read: Callable[[], Iterator[list[Record]]]) -> Iterator[Record]:
         """Run one read in a thread, so that a signal is heard while Pendo is slow."""
-        for _, batches in in_order([None], lambda _: read(), width=1, stop=self.run.stop):
+        told = self.progress.tell
+        ahead = in_order([None], lambda _: read(), width=1, stop=self.run.stop, idle=told)
+        for _, batches in ahead:
             for batch in batches:
                 yield from batch
+                told()
                 self.run.look()
         self.run.look()
+        self.progress.freshness = 0.0
 
     def mark(self, **marks: t.Any) -> None:
         """Note marks to be moved once the records before them are out."""

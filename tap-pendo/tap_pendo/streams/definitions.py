@@ -66,12 +66,12 @@ class DefinitionsStream(PendoStream):
     def _rows(self) -> Iterator[list[Record]]:
         if self.row.path:
             # without expand=* Pendo gives the default app's only
-            rows = self.run.client.get(self.row.path, {"expand": "*"})
+            rows = self.run.client.get(self.row.path, {"expand": "*"}, self.traffic)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise StreamError(f"{self.row.path}: the answer is not a list of objects")
             yield rows
         elif self.row.source:
-            yield self.run.client.all_rows(aggregation.whole(self.row.source))
+            yield self.run.client.all_rows(aggregation.whole(self.row.source), self.traffic)
 
 
 def _apps(record: Record, stream: str) -> set[t.Any]:
