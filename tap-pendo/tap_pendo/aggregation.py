@@ -82,11 +82,15 @@ def events(  # noqa: PLR0913 - each is a part of the request
     cursor: Cursor | None,
     limit: int | None,
 ) -> Body:
-    """Rows of an event source in one window, of all apps and entities, sorted, at most `limit`."""
+    """Rows of an event source in one window, of all apps and entities, sorted, at most `limit`.
+
+    Without `sort` they come in any order, and there is no cursor.
+    """
     steps = [_event_source(source, period, window, app_ids, exclude_list)]
     if cursor:
         steps.append({"filter": cursor.expression(sort[0])})
-    steps.append({"sort": list(sort)})
+    if sort:
+        steps.append({"sort": list(sort)})
     if limit:
         steps.append({"limit": limit})
     return body(source, steps)

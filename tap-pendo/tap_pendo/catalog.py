@@ -186,7 +186,7 @@ _DEFINED: tuple[Kind, ...] = (
     ),
     ReportResults(
         name="report_results",
-        about="Rows of the reports in `report_ids` as JSON; each report also is a stream of its own, "
+        about="Rows of the reports in `report_ids` as JSON; each also is a stream of its own, "
         "`report_results_<id>`, with the report's columns.",
         selected=False,
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import email.utils
+import itertools
 import logging
 import random
 import re
@@ -28,8 +29,10 @@ from tap_pendo.errors import (
     ForbiddenError,
     RefusedError,
     TapError,
+    ThrottledError,
     UnavailableError,
 )
+from tap_pendo.traffic import Traffic
 from tap_pendo.windows import UTC
 
 if t.TYPE_CHECKING:
@@ -105,9 +108,10 @@ class PendoClient:
     """Speaks to one Pendo host with one key. Safe to use from several threads.
 
     Every method raises `UnavailableError` when Pendo cannot answer, after `MAX_TRIES` tries;
-    `RefusedError` when it refuses the request; `ForbiddenError` when it refuses a valid key this
-    object; `TapError` when it refuses the key. Only `rows` leaves answers that break off to its
-    caller, who knows what was read already.
+    `ThrottledError` after as many answers 429, which are counted apart; `RefusedError` when it
+    refuses the request; `ForbiddenError` when it refuses a valid key this object; `TapError` when
+    it refuses the key. Only `rows` leaves answers that break off to its caller, who knows what was
+    read already. What is sent and received is counted in `traffic`.
     """
 
     def __init__(
@@ -133,10 +137,11 @@ class PendoClient:
         """Close the idle connections."""
         self._session.close()
 
-    def access(self, tries: int = MAX_TRIES) -> Access:
+    def access(self, tries: int | None = None) -> Access:
         """Ask what the key may do (§1.3); a refused key is an answer, not an error."""
+        traffic = Traffic()
         try:
-            said = self._retried(lambda: self._json("GET", VERIFY), tries)
+            said = self._retried(lambda: self._json("GET", VERIFY, traffic), traffic, tries)
         except ForbiddenError:
             return Access(valid=False)
         except RefusedError as error:
@@ -147,71 +152,88 @@ class PendoClient:
         said = said if isinstance(said, dict) else {}
         return Access(valid=said.get("valid") is not False, write=bool(said.get("writeAccess")))
 
-    def get(self, path: str, params: dict[str, str] | None = None) -> t.Any:
+    def get(
+        self, path: str, params: dict[str, str] | None = None, traffic: Traffic | None = None
+    ) -> t.Any:
         """GET a JSON document, whole."""
+        counted = traffic or Traffic()
         with self._key_questioned():
-            return self._retried(lambda: self._json("GET", path, params=params))
+            return self._retried(lambda: self._json("GET", path, counted, params=params), counted)
 
     def rows(
-        self, body: dict[str, t.Any], count: Callable[[], None] = lambda: None
+        self,
+        body: dict[str, t.Any],
+        traffic: Traffic | None = None,
+        tries: int | None = None,
     ) -> Iterator[list[decoding.Row]]:
         """POST an aggregation; yield blocks of its rows as they arrive.
 
         Args:
             body: the request, from `aggregation`.
-            count: called once for each request that is sent.
+            traffic: where it is counted.
+            tries: how often to ask, if Pendo does not answer; answers 429 have tries of their own.
 
         Raises:
             BrokenBodyError: the answer broke off; what was yielded before is whole.
         """
-
-        def post() -> requests.Response:
-            count()
-            return self._open("POST", AGGREGATION, json=body)
-
+        counted = traffic or Traffic()
         with self._key_questioned():
-            opened = self._retried(post)
-        with opened as response:
-            try:
-                yield from decoding.blocks(response.iter_content(_CHUNK_BYTES))
-            except requests.RequestException as error:
-                raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
+            opened = self._retried(lambda: self._posted(body, counted), counted, tries)
+        yield from _blocks(opened, counted)
 
     def all_rows(
-        self, body: dict[str, t.Any], count: Callable[[], None] = lambda: None
+        self,
+        body: dict[str, t.Any],
+        traffic: Traffic | None = None,
+        tries: int | None = None,
     ) -> list[decoding.Row]:
         """POST an aggregation with a small answer; all its rows, also after broken answers."""
+        counted = traffic or Traffic()
 
         def read() -> list[decoding.Row]:
-            return [row for block in self.rows(body, count) for row in block]
+            blocks = _blocks(self._posted(body, counted), counted)
+            return [row for block in blocks for row in block]
 
-        # opening an answer is tried again by `rows` itself
-        return self._retried(read, on=BrokenBodyError)
+        with self._key_questioned():
+            return self._retried(read, counted, tries)
 
-    def count(self, body: dict[str, t.Any], count: Callable[[], None] = lambda: None) -> int:
+    def count(
+        self,
+        body: dict[str, t.Any],
+        traffic: Traffic | None = None,
+        tries: int | None = None,
+    ) -> int:
         """POST an aggregation that ends in `count`; the number of rows, 0 if Pendo says nothing."""
-        rows = self.all_rows(body, count)
+        rows = self.all_rows(body, traffic, tries)
         found = rows[0].get("count") if rows else 0
         return found if isinstance(found, int) else 0
 
-    def rest(self, error: UnavailableError, failures: int) -> None:
-        """Wait before an answer that broke off is asked for again, as after other failures."""
-        wait = min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT)
-        logger.warning("%s; try %d in %.0f s", error, failures + 1, wait)
+    def rest(self, error: UnavailableError, failures: int, traffic: Traffic | None = None) -> None:
+        """Wait before something that failed so many times is asked for again."""
+        wait = _wait(error, failures)
+        _log_wait(error, failures, wait)
+        if traffic:
+            traffic.add(retries=1)
         time.sleep(wait)
 
-    def _json(self, method: str, path: str, **kwargs: t.Any) -> t.Any:
-        with self._open(method, path, **kwargs) as response:
+    def _posted(self, body: dict[str, t.Any], traffic: Traffic) -> requests.Response:
+        return self._open("POST", AGGREGATION, traffic, json=body)
+
+    def _json(self, method: str, path: str, traffic: Traffic, **kwargs: t.Any) -> t.Any:
+        with self._open(method, path, traffic, **kwargs) as response:
             try:
-                return msgspec.json.decode(response.content)
+                content = response.content
+                traffic.add(size=len(content), nul=decoding.NUL in content)
+                return msgspec.json.decode(content)
             except requests.RequestException as error:
                 raise BrokenBodyError(f"{path}: the answer broke off ({_reason(error)})") from error
             except msgspec.DecodeError as error:
                 raise BrokenBodyError(f"{path}: the answer is not whole JSON") from error
 
-    def _open(self, method: str, path: str, **kwargs: t.Any) -> requests.Response:
+    def _open(self, method: str, path: str, traffic: Traffic, **kwargs: t.Any) -> requests.Response:
         """Send one request; the answer's body is still to be read, and the answer to be closed."""
         self._limiter.wait(path)
+        traffic.add(calls=1)
         try:
             response = self._session.request(
                 method,
@@ -227,13 +249,13 @@ class PendoClient:
         except requests.RequestException as error:
             raise RefusedError(f"{path}: cannot be asked ({_reason(error)})") from error
         try:
-            self._check(response, path, kwargs.get("json"))
+            self._check(response, path, kwargs.get("json"), traffic)
         except BaseException:
             response.close()
             raise
         return response
 
-    def _check(self, response: requests.Response, path: str, body: t.Any) -> None:
+    def _check(self, response: requests.Response, path: str, body: t.Any, traffic: Traffic) -> None:
         """Sort a status by what happens next (§1.4)."""
         status = response.status_code
         if status == requests.codes.ok:
@@ -244,8 +266,11 @@ class PendoClient:
         if status not in _RETRY:
             raise RefusedError(said, status)
         wait = _retry_after(response)
-        if status == requests.codes.too_many_requests and wait:
-            self._limiter.pause(path, wait)
+        if status == requests.codes.too_many_requests:
+            traffic.add(throttled=1)
+            if wait:
+                self._limiter.pause(path, wait)
+            raise ThrottledError(said, wait)
         raise UnavailableError(said, wait)
 
     @contextlib.contextmanager
@@ -259,36 +284,58 @@ class PendoClient:
             raise
 
     @staticmethod
-    def _retried(
-        call: Callable[[], T],
-        tries: int = MAX_TRIES,
-        on: type[UnavailableError] = UnavailableError,
-    ) -> T:
-        retrying = backoff.on_exception(
+    def _retried(call: Callable[[], T], traffic: Traffic, tries: int | None = None) -> T:
+        """Call until it works; 429 has tries of its own, since it says nothing of the request."""
+
+        def noted(details: t.Any) -> None:
+            traffic.add(retries=1)
+            _log_wait(details["exception"], details["tries"], details["wait"])
+
+        throttled = backoff.on_exception(
+            _waits, ThrottledError, max_tries=MAX_TRIES, jitter=None, on_backoff=noted, logger=None
+        )
+        unavailable = backoff.on_exception(
             _waits,
-            on,
-            max_tries=tries,
+            UnavailableError,
+            max_tries=tries or MAX_TRIES,
+            giveup=lambda error: isinstance(error, ThrottledError),
             jitter=None,
-            on_backoff=_log_wait,
+            on_backoff=noted,
             logger=None,
         )
-        return retrying(call)()
+        return unavailable(throttled(call))()
 
 
 def _waits() -> Generator[float, UnavailableError, None]:
-    """Seconds to wait after each failure: doubling with some jitter, or more if Pendo asks so."""
+    """Give the seconds to wait after each failure, for `backoff`."""
     error = yield 0.0
-    own = FIRST_WAIT
-    while True:
-        wait = own * random.uniform(1, 1.25)  # noqa: S311 - spreads calls, no secret
-        error = yield max(wait, error.retry_after or 0)
-        own = min(own * 2, LONGEST_WAIT)
+    for failures in itertools.count(1):
+        error = yield _wait(error, failures)
 
 
-def _log_wait(details: t.Any) -> None:
-    logger.warning(
-        "%s; try %d in %.0f s", details["exception"], details["tries"] + 1, details["wait"]
-    )
+def _wait(error: UnavailableError, failures: int) -> float:
+    """Seconds to wait: doubling with some jitter, or more if Pendo asks so."""
+    own: float = min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT)
+    return max(own * random.uniform(1, 1.25), error.retry_after or 0)  # noqa: S311 - spreads calls
+
+
+def _log_wait(error: UnavailableError, failures: int, wait: float) -> None:
+    logger.warning("%s; try %d in %.0f s", error, failures + 1, wait)
+
+
+def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decoding.Row]]:
+    """Read an answer to its end."""
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in opened.iter_content(_CHUNK_BYTES):
+            traffic.add(size=len(chunk))
+            yield chunk
+
+    with opened:
+        try:
+            yield from decoding.blocks(chunks(), lambda: traffic.add(nul=True))
+        except requests.RequestException as error:
+            raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -10,7 +10,7 @@ import msgspec
 from tap_pendo.errors import BrokenBodyError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Row = dict[str, t.Any]
 
@@ -20,15 +20,20 @@ _HEAD = len(b'"results":') + 20
 # the last string may be cut
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _BLOCK = 256 * 1024
+# How JSON writes U+0000; an escaped backslash before it only costs a look at the rows.
+NUL = b"\\u0000"
 _GUESSES = 8
 _rows = msgspec.json.Decoder(list[Row])
 _envelope = msgspec.json.Decoder(dict[str, t.Any])
 
 
-def blocks(chunks: Iterable[bytes]) -> Iterator[list[Row]]:
+def blocks(
+    chunks: Iterable[bytes], on_nul: Callable[[], None] = lambda: None
+) -> Iterator[list[Row]]:
     """Yield the rows of `{"results": [row, …], …}`, a block of about 256 KiB at a time.
 
-    Memory and time stay linear, also for one row of many megabytes.
+    Memory and time stay linear, also for one row of many megabytes. `on_nul` is called before
+    rows are yielded that may hold U+0000.
 
     Raises:
         BrokenBodyError: the body ends early or is not JSON; all rows yielded before are whole.
@@ -42,11 +47,15 @@ def blocks(chunks: Iterable[bytes]) -> Iterator[list[Row]]:
         if not inside:
             inside = _enter(buffer, searched)
         if inside and len(buffer) >= ready:
+            if NUL in buffer:
+                on_nul()
             rows = _cut(buffer)
             # a row that fills the buffer is looked at again when there is twice as much of it
             ready = _BLOCK if rows else 2 * len(buffer)
             if rows:
                 yield rows
+    if NUL in buffer:
+        on_nul()
     rows = _tail(buffer, inside=inside)
     if rows:
         yield rows

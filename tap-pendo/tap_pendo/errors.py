@@ -44,6 +44,10 @@ class UnavailableError(StreamError):
         self.retry_after = retry_after
 
 
+class ThrottledError(UnavailableError):
+    """Pendo answers 429: wait and ask the same again; nothing is wrong with the request."""
+
+
 class BrokenBodyError(UnavailableError):
     """An answer that began well ended early or is not JSON: ask again for what is missing."""
 

@@ -11,6 +11,7 @@ import typing as t
 import msgspec
 
 from tap_pendo.errors import UnsortedError
+from tap_pendo.shapes import EXTRA, MisfitError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -99,23 +100,69 @@ def _plain(value: t.Any) -> t.Any:
 _COMBINE: dict[str, Callable[[t.Any], t.Any]] = {"sum": sum, "min": min, "max": max}
 
 
-def merged(records: Sequence[Row], measures: Sequence[Field]) -> Row:
+def merged(records: Sequence[Row], measures: Sequence[Field]) -> tuple[Row, list[str]]:
     """Make one record of several with one identity.
 
-    Measures are added up, or their least or greatest kept; `extra` is kept where equal.
+    Measures are added up, or their least or greatest kept, also those that did not fit and are
+    under `extra`; what else is there is kept where equal.
+
+    Returns:
+        The record, and Pendo's names of what could not be added or was left out.
     """
+    result = _first_values(records)
+    result.pop(EXTRA, None)
+    extras = [record.get(EXTRA) or {} for record in records]
+    own = {measure.pendo for measure in measures}
+    rest, told = _agreed([{k: v for k, v in e.items() if k not in own} for e in extras])
+    for measure in measures:
+        values = [v for r in records if (v := r.get(measure.name)) is not None]
+        misfits = [e[measure.pendo] for e in extras if measure.pendo in e]
+        if not values and not misfits:
+            continue
+        result[measure.name], kept = _combined(measure, values, misfits)
+        if kept is not None:
+            rest[measure.pendo] = kept
+        if misfits or kept is not None:
+            told.append(measure.pendo)
+    if rest:
+        result[EXTRA] = rest
+    return result, told
+
+
+def _first_values(records: Sequence[Row]) -> Row:
     result: Row = {}
     for record in records:
         for name, value in record.items():
             if result.get(name) in (None, ""):
                 result[name] = value
-    for measure in measures:
-        values = [v for r in records if (v := r.get(measure.name)) is not None]
-        if values:
-            result[measure.name] = _COMBINE[measure.merge or "max"](values)
-    if any(r.get("extra") != records[0].get("extra") for r in records):
-        result.pop("extra", None)
     return result
+
+
+def _agreed(extras: list[Row]) -> tuple[Row, list[str]]:
+    """What is equal in all, and the names of what is not."""
+    names = dict.fromkeys(name for extra in extras for name in extra)
+    first = extras[0]
+    same = {n: first[n] for n in names if all(n in e and e[n] == first[n] for e in extras)}
+    return same, [name for name in names if name not in same]
+
+
+def _combined(measure: Field, values: list[t.Any], misfits: list[t.Any]) -> tuple[t.Any, t.Any]:
+    """Combine a measure's values; the second is what its type cannot hold, None if it holds all."""
+    combine = _COMBINE[measure.merge or "max"]
+    if measure.merge == "sum" and all(_is_whole(value) for value in misfits):
+        total = sum(int(value) for value in (*values, *misfits))
+        try:
+            return measure.type.fit(total), None
+        except MisfitError:
+            return None, total
+    kept = misfits[0] if len(misfits) == 1 else misfits or None
+    return combine(values) if values else None, kept
+
+
+def _is_whole(value: t.Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
 def numbered(rows: Sequence[Row]) -> list[tuple[int, Row]]:

@@ -8,9 +8,11 @@ import typing as t
 from tap_pendo.deriving import Answer, Derive, Raw, rows_of_list
 from tap_pendo.schemas import events as e
 from tap_pendo.shapes import Field, Shape
+from tap_pendo.windows import LENGTHS
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import timedelta
 
     from tap_pendo.aggregation import Body
     from tap_pendo.windows import Period
@@ -125,6 +127,8 @@ class Events(Kind):
     objects: tuple[Field, ...] = ()
     """Dimensions that are objects: part of the identity, but nothing to sort by."""
     time: Field | None = None
+    longest: timedelta = LENGTHS[-1]
+    """Most time that is asked for at once: less for sources with very many rows."""
 
     @property
     def grouped(self) -> bool:
@@ -135,6 +139,10 @@ class Events(Kind):
     def measures(self) -> tuple[Field, ...]:
         """Fields that are added up when rows are merged."""
         return tuple(f for f in self.shape.fields if f.merge)
+
+    def period(self, period: Period) -> Period:
+        """Bucket of the stream, of that setting: single events have none but the hour."""
+        return period if self.grouped else "hour"
 
     def clock(self, period: Period) -> Field:
         """Field that says when: the bucket's start, or the event's own time."""

@@ -12,6 +12,9 @@ from tap_pendo.grouping import before
 if t.TYPE_CHECKING:
     from tap_pendo.grouping import Key
 
+# Pages do not get smaller than this when Pendo cannot answer
+_FEWEST = 1000
+
 
 @dataclasses.dataclass
 class Page:
@@ -41,10 +44,14 @@ class Pager:
     Rows are asked for again from the last (time, visitor) pair on, since that pair may have been
     cut; groups of it that were given out already are told by their place in the order. A pair
     that fills a page by itself is asked for alone, without limit.
+
+    Pages hold at most `most` rows; fewer while Pendo cannot answer for so many.
     """
 
-    def __init__(self, page_size: int, end: int) -> None:
-        self._page_size, self._end = page_size, end
+    def __init__(self, most: int, end: int) -> None:
+        self.most, self._end = most, end
+        self._limit = most
+        self._grown = False
         self.cursor: Cursor | None = None
         self.done: Key = ()
         self.complete = False
@@ -55,7 +62,29 @@ class Pager:
 
     def page(self) -> Page:
         """Begin the next page."""
-        return Page(None if self._alone else self._page_size, self._end)
+        return Page(None if self._alone else self._limit, self._end)
+
+    def copy(self, end: int) -> Pager:
+        """Give another that goes on from here, up to another end."""
+        other = Pager(self.most, end)
+        other._limit = self._limit
+        other.cursor, other.done = self.cursor, self.done
+        return other
+
+    def shrink(self) -> bool:
+        """Ask for half as many rows; False if that would be too few, or cannot be."""
+        if self._alone or self._limit // 2 < min(_FEWEST, self.most):
+            return False
+        self._limit //= 2
+        if self._grown:
+            self.most = self._limit  # it was tried again: it is the size
+        return True
+
+    def _grow(self) -> None:
+        """Try larger pages again: what failed may have been an outage."""
+        if self._limit < self.most:
+            self._limit = min(2 * self._limit, self.most)
+            self._grown = True
 
     def fresh(self, key: Key) -> bool:
         """Whether the group at this place has not been given out."""
@@ -73,6 +102,7 @@ class Pager:
             StreamError: the pages do not advance.
         """
         ahead = self.cursor
+        self._grow()
         if page.full:
             if not isinstance(page.last[0], int):
                 raise StreamError("Pendo fills a page with rows that have no time")

@@ -29,11 +29,16 @@ class _Done:
 class _Lane(t.Generic[R]):
     """One task in its own thread, with a bounded queue."""
 
-    def __init__(self, results: Callable[[], Iterator[R]], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        results: Callable[[], Iterator[R]],
+        stop: threading.Event,
+        idle: Callable[[], None],
+    ) -> None:
         self._queue: queue.Queue[R | _Done] = queue.Queue(_AHEAD)
         self._results = results
         self._abandoned = threading.Event()
-        self._stop = stop
+        self._stop, self._idle = stop, idle
         # a daemon: a thread that waits for Pendo must not hold up the end of the process
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -61,6 +66,7 @@ class _Lane(t.Generic[R]):
             try:
                 item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
+                self._idle()
                 continue
             if not isinstance(item, _Done):
                 yield item
@@ -80,8 +86,12 @@ def in_order(
     *,
     width: int,
     stop: threading.Event,
+    idle: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[T, Iterator[R]]]:
     """Run `read` on each task in threads, at most `width` at once.
+
+    A task is taken from `tasks` once there is a thread for it, so that it can depend on the
+    results of those before it. While there is nothing to hand out, `idle` is called now and then.
 
     Yields:
         Each task, in order, with its results as they come. Iterate the results to their end before
@@ -93,7 +103,7 @@ def in_order(
 
     def fill() -> None:
         for task in islice(waiting, width - len(lanes)):
-            lanes.append((task, _Lane(lambda task=task: read(task), stop)))  # type: ignore[misc]
+            lanes.append((task, _Lane(lambda task=task: read(task), stop, idle)))  # type: ignore[misc]
 
     try:
         fill()

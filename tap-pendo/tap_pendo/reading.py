@@ -1,289 +1,300 @@
-"""Reads one window of an event stream whole: pages, breaks, order, identity, merging."""
+"""Reads one window of an event stream whole: parts, pages, breaks, and another order if need be."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sqlite3
 import typing as t
-from itertools import groupby
 
 import msgspec
+import requests
 
-from tap_pendo import aggregation, grouping
-from tap_pendo.client import MAX_TRIES
-from tap_pendo.errors import BrokenBodyError, StreamError, UnsortedError
-from tap_pendo.paging import Page, Pager
-from tap_pendo.shapes import EXTRA, TIME, MisfitError
-from tap_pendo.windows import HOUR, Window, from_ms, to_ms, to_text
+from tap_pendo import aggregation, client, grouping
+from tap_pendo.errors import (
+    RefusedError,
+    StreamError,
+    ThrottledError,
+    UnavailableError,
+    UnsortedError,
+)
+from tap_pendo.paging import Page
+from tap_pendo.parts import Part
+from tap_pendo.rows import WindowRows
+from tap_pendo.traffic import Traffic
+from tap_pendo.windows import Window, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
+    from datetime import timedelta
 
-    from tap_pendo.aggregation import Cursor
-    from tap_pendo.client import PendoClient
-    from tap_pendo.grouping import Key, Row
+    from tap_pendo.findings import Findings
+    from tap_pendo.grouping import Row
     from tap_pendo.objects import Events
-    from tap_pendo.settings import Settings
+    from tap_pendo.parts import Apps
+    from tap_pendo.run import Run
 
 _BATCH = 1000
+# A part that fails so often is asked for in smaller ones, if it can be
+_PATIENCE = 3
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
 logger = logging.getLogger("tap-pendo.reading")
 
 
 class WindowRead:
-    """One read of [start, end): `batches` gives its records, then the counts are final."""
+    """One read of [start, end): `batches` gives its records, then the counts are final.
 
-    def __init__(
+    Its parts, tries and retries share one `read_at`. `asked` is the length of window that the
+    stream tried.
+    """
+
+    def __init__(  # noqa: PLR0913 - what is read, for whom, and where it is counted
         self,
-        client: PendoClient,
+        run: Run,
         events: Events,
-        settings: Settings,
         window: Window,
-        now: Callable[[], datetime],
+        *,
+        asked: timedelta,
+        findings: Findings,
+        traffic: Traffic,
     ) -> None:
-        self.window = window
-        self._client, self._events, self._settings, self._now = client, events, settings, now
-        self._period = "hour" if events.time else settings.period
-        self._grid = settings.grid(self._period)
-        self._first, self._end = to_ms(window.start), to_ms(window.end)
-        clock = events.clock(self._period)
-        self._time = clock.pendo
-        self._dimensions = (clock, *events.identity, *events.objects)
+        self.window, self.asked = window, asked
+        self.traffic = Traffic(traffic)
+        self._run, self._client, self._settings = run, run.client, run.settings
+        self._events, self._findings = events, findings
+        self._period = events.period(run.settings.period)
+        self._grid = run.settings.grid(self._period)
         self._key = grouping.sort_key(events.sort(self._period))
-        self._shape = events.record_shape
-        self._checked: t.Any = None
-        self.calls = 0
-        self.unsorted = False
         self._known_types: set[tuple[type, ...]] = set()
+        self._given_up: tuple[timedelta, float] | None = None
+        self._full = False
         self._start()
 
     def _start(self) -> None:
-        self.read_at = self._now()
-        self._read_at = to_text(self.read_at)
-        self.rows = self.num_events = self.merged = self.outside = self.refused = 0
+        self.read_at = self._run.now()
+        self.rows = WindowRows(
+            self._events,
+            self._settings,
+            self.window,
+            read_at=self.read_at,
+            findings=self._findings,
+            known_types=self._known_types,
+        )
+        self._whole = Part.whole(self.window, self._settings.page_size)
 
-    def batches(self, *, in_order: bool = True) -> Iterator[list[Row]]:
+    @property
+    def large(self) -> bool:
+        """Whether it filled a page or had to be split: the next one had better be shorter."""
+        return self._full or self._given_up is not None
+
+    @property
+    def small(self) -> bool:
+        """Whether one answer held it, and one of twice the length asked would hold it easily."""
+        share = (self.window.end - self.window.start) / self.asked
+        few = self._whole.tally.given < self._settings.page_size / 8 * share
+        return few and not self.large and self.traffic.calls == 1
+
+    def batches(self) -> Iterator[list[Row]]:
         """Yield the window's records, merged and with `row_id`, some thousand at a time.
 
         Memory holds one group of rows and the batch. If Pendo does not keep the order that was
-        asked for, or its pages lack rows, the window is read anew in one answer, through a
-        temporary file; the new `read_at` tells its rows from those already given.
+        asked for, or its pages lack rows, or it refuses to sort, the window is read anew in one
+        answer, through a temporary file; the new `read_at` tells its rows from those already given.
         """
+        yield from self._batches()
+        if self.rows.timeless:
+            logger.warning("%s: %d rows without `%s` are left out", self._name(), *self._timeless())
+
+    def _timeless(self) -> tuple[int, str]:
+        return self.rows.timeless, self.rows.time
+
+    def _batches(self) -> Iterator[list[Row]]:
+        if not self._findings.paged:
+            yield from _batched(self._parts(self._spooled))
+            return
         try:
-            yield from _batched(self._sorted() if in_order else self._spooled())
+            yield from _batched(self._parts(self._page))
         except UnsortedError:
             logger.warning(
-                "%s: Pendo's pages for %s are not in the order asked for; the window is read "
-                "again in one answer and sorted here",
-                self._events.name,
-                to_text(self.window.start),
+                "%s: Pendo's pages are not in the order asked for; the window is read again in "
+                "one answer and sorted here",
+                self._name(),
             )
-            self.unsorted = True
+            self._findings.paged = False
             self._start()
-            yield from _batched(self._spooled())
+            yield from _batched(self._parts(self._spooled))
+        except RefusedError as refusal:
+            if refusal.status != requests.codes.bad_request or self.rows.rows:
+                raise
+            yield from self._unsorted(refusal)
 
-    def _sorted(self) -> Iterator[list[Row]]:
-        """Read page by page; a cut or broken page goes on from the last whole group."""
-        pager = Pager(self._settings.page_size, self._end)
-        failures = given = 0
-        expected: int | None = None
-        while not pager.complete:
-            page = pager.page()
-            reached = pager.done
+    def _unsorted(self, refusal: RefusedError) -> Iterator[list[Row]]:
+        """Read without asking for an order; if that is refused too, it was not the order."""
+        self._start()
+        groups = self._parts(self._spooled)
+        try:
+            first = next(groups, [])
+        except RefusedError:
+            raise refusal from None
+        self._findings.paged = False
+        self._findings.once(
+            "refused", "Pendo refuses to sort its rows (%s); they are sorted here", refusal
+        )
+        yield from _batched(itertools.chain([first], groups))
+
+    def _parts(self, answer: Callable[[Part], Iterator[list[Row]]]) -> Iterator[list[Row]]:
+        """Read part after part, an answer at a time; what was given is not asked for again."""
+        todo = [self._whole]
+        while todo:
+            part = todo.pop()
+            reached = part.pager.done
             try:
-                for key, rows in self._groups(pager, page):
-                    yield self._records(rows)
-                    pager.done = key
-                    given += len(rows)
-            except BrokenBodyError as error:
-                failures = failures + 1 if pager.done == reached else 1
-                self._rest(error, failures)
-                pager.broke()
+                yield from answer(part)
+            except UnavailableError as error:
+                if part.pager.done != reached:
+                    part.failures = 0
+                todo += self._again(part, error)
             else:
-                pager.ended(page)
-                if page.full and expected is None:
-                    expected = self._counted()
-        if expected is not None and given < expected:
-            raise UnsortedError
+                part.failures = 0
+                if part.pager.complete:
+                    self._close(part)
+                else:
+                    todo.append(part)
 
-    def _counted(self) -> int:
-        """Ask how many rows the window has, to see that no page leaves any out."""
+    def _close(self, part: Part) -> None:
+        try:
+            part.tally.close()
+        except StreamError as error:
+            raise StreamError(f"{self._name()}: {error}") from error
+
+    def _again(self, part: Part, error: UnavailableError) -> list[Part]:
+        """Decide how a part that failed is read: once more, or in parts; the first comes last.
+
+        Raises:
+            StreamError: it cannot be read.
+        """
+        if isinstance(error, ThrottledError):
+            raise StreamError(f"{self._name()}: {error}, again and again") from error
+        part.failures += 1
+        part.pager.broke()
+        failures, size = part.failures, part.size(self._grid)
+        # what was too much for a part is hardly asked for again in this window
+        patience = 1 if self._given_up and size >= self._given_up else _PATIENCE
+        smaller = self._smaller(part) if part.failures >= patience else []
+        if not smaller and part.failures >= client.MAX_TRIES:
+            name = self._name(part.left(self._grid), part.apps)
+            raise StreamError(f"{name}: {error}, {part.failures} times") from error
+        if smaller:
+            self._given_up = min(self._given_up or size, size)
+        self._client.rest(error, failures, self.traffic)
+        return smaller[::-1] or [part]
+
+    def _smaller(self, part: Part) -> list[Part]:
+        """Split a part: in time, then by apps; then its pages. Empty if it cannot be less."""
+        halves = part.halves(self._grid)
+        if halves:
+            return halves
+        apps = part.apps or self._settings.app_ids or self._known_apps()
+        if len(apps) > 1:
+            if not part.apps and part.tally.expected is None:
+                part.tally.expected = self._counted(part.window, part.apps)
+            return part.by_apps(apps)
+        if part.pager.shrink():
+            part.failures = 0
+            return [part]
+        return []
+
+    def _known_apps(self) -> Apps:
+        try:
+            return self._run.apps(self.traffic)
+        except UnavailableError:
+            return ()  # an outage, it seems: more parts would not help
+
+    def _counted(self, window: Window, apps: Apps) -> int:
+        """Ask how many rows there are, to see that none is left out; in halves if need be."""
         body = aggregation.count_events(
             self._events.source,
             period=self._period,
-            window=self.window,
-            app_ids=self._settings.app_ids,
+            window=window,
+            app_ids=apps or self._settings.app_ids,
             exclude_list=self._settings.exclude_list,
-            time_field=self._time,
+            time_field=self.rows.time,
         )
-        return self._client.count(body, self._count)
+        middle = self._grid.middle(window)
+        try:
+            return self._client.count(body, self.traffic, _PATIENCE if middle else None)
+        except ThrottledError as error:
+            raise StreamError(f"{self._name(window)}: {error}") from error
+        except UnavailableError as error:
+            if middle is None:
+                raise StreamError(f"{self._name(window)}: {error}") from error
+        earlier, later = Window(window.start, middle), Window(middle, window.end)
+        return self._counted(earlier, apps) + self._counted(later, apps)
 
-    def _groups(self, pager: Pager, page: Page) -> Iterator[tuple[Key, list[Row]]]:
-        """Yield the whole groups of a page that are new."""
-        answer = self._answer(pager.cursor, page)
-        for key, rows, is_last in grouping.adjacent(answer, self._key):
+    def _page(self, part: Part) -> Iterator[list[Row]]:
+        """Read one page; a cut or broken one leaves the part behind its last whole group."""
+        pager, page = part.pager, part.pager.page()
+        for key, rows, is_last in grouping.adjacent(self._answer(part, page), self._key):
             if not (is_last and page.full) and pager.fresh(key):
-                self._check_types(key)
-                yield key, rows
+                self.rows.check_types(key)
+                yield self.rows.records(rows)
+                pager.done = key
+                part.tally.add(len(rows))
+        pager.ended(page)
+        if page.full:
+            self._full = True
+            if not part.tally.counted:
+                part.tally.expected = self._counted(part.window, part.apps)
 
-    def _check_types(self, key: Key) -> None:
-        """Rows that differ only by the types of their values are one; they need not be adjacent."""
-        types = tuple(map(type, key))
-        if types in self._known_types:
-            return
-        for field, value in zip(self._dimensions, key, strict=False):
-            if value != "" and field.type is not TIME:
-                try:
-                    fits = field.type.fit(value) == value
-                except MisfitError:
-                    fits = False
-                if not fits or isinstance(value, bool):
-                    raise UnsortedError
-        self._known_types.add(types)
+    def _spooled(self, part: Part) -> Iterator[list[Row]]:
+        """Read a part in one answer, in any order, and bring it in order on disk."""
+        # "" is a temporary database on disk, gone with its connection
+        with contextlib.closing(sqlite3.connect("")) as spool:
+            spool.execute("create table row (identity text, body blob)")
+            page = Page(limit=None, end=to_ms(part.window.end))
+            answer = self._answer(part, page, in_order=False)
+            identity = self.rows.identity
+            spool.executemany(
+                "insert into row values (?, ?)",
+                ((identity(row), _encode(row)) for row in answer),
+            )
+            self._full = self._full or page.rows >= self._settings.page_size
+            found = spool.execute("select identity, body from row order by identity, rowid")
+            for _, same in itertools.groupby(found, key=lambda pair: pair[0]):
+                rows = [_decode(body) for _, body in same]
+                yield self.rows.records(rows)
+                part.tally.add(len(rows))
+        part.pager.complete = True
 
-    def _spooled(self) -> Iterator[list[Row]]:
-        """Read the window in one answer, in any order, and bring it in order on disk."""
-        failures = 0
-        while True:
-            # "" is a temporary database on disk, gone with its connection
-            with contextlib.closing(sqlite3.connect("")) as spool:
-                spool.execute("create table row (identity text, body blob)")
-                try:
-                    rows = self._answer(None, Page(limit=None, end=self._end))
-                    spool.executemany(
-                        "insert into row values (?, ?)",
-                        ((self._identity(self._shape.record(r)), _encode(r)) for r in rows),
-                    )
-                except BrokenBodyError as error:
-                    failures += 1
-                    self._rest(error, failures)
-                    continue
-                found = spool.execute("select identity, body from row order by identity, rowid")
-                for _, same in groupby(found, key=lambda pair: pair[0]):
-                    yield self._records([_decode(body) for _, body in same])
-                return
-
-    def _answer(self, cursor: Cursor | None, page: Page) -> Iterator[Row]:
-        """Yield the rows of one answer that belong to the window."""
+    def _answer(self, part: Part, page: Page, *, in_order: bool = True) -> Iterator[Row]:
+        """Yield the rows of one answer that belong to the part."""
+        cursor = part.pager.cursor
         body = aggregation.events(
             self._events.source,
             period=self._period,
-            window=self._asked(cursor),
-            app_ids=self._settings.app_ids,
+            window=part.asked(self._grid),
+            app_ids=part.apps or self._settings.app_ids,
             exclude_list=self._settings.exclude_list,
-            sort=self._events.sort(self._period),
+            sort=self._events.sort(self._period) if in_order else (),
             cursor=cursor,
             limit=page.limit,
         )
-        for block in self._client.rows(body, self._count):
+        first, end = to_ms(part.window.start), to_ms(part.window.end)
+        belongs = self.rows.belongs
+        for block in self._client.rows(body, self.traffic, tries=1):
             page.first = page.first or self._key(block[0])
             page.rows += len(block)
             page.last = self._key(block[-1])
             for row in block:
-                if self._belongs(row):
+                if belongs(row, first, end):
                     yield row
 
-    def _asked(self, cursor: Cursor | None) -> Window:
-        """Cut the window to the buckets that the cursor leaves: less work for Pendo."""
-        if cursor is None:
-            return self.window
-        start = max(self.window.start, self._grid.floor(from_ms(cursor.time)))
-        end = self._grid.after(start) if cursor.reach == "alone" else self.window.end
-        return Window(start, end)
-
-    def _count(self) -> None:
-        self.calls += 1
-
-    def _belongs(self, row: Row) -> bool:
-        """Whether the row's bucket starts in the window; Pendo also sends neighbouring ones."""
-        moment = row.get(self._time)
-        if isinstance(moment, float) and moment.is_integer():
-            moment = int(moment)
-        if not isinstance(moment, int) or isinstance(moment, bool):
-            if not self.refused:
-                logger.warning("%s: rows without `%s` are left out", self._name(), self._time)
-            self.refused += 1
-            return False
-        if moment != self._checked and self._events.grouped:
-            self._check(moment)
-        if self._first <= moment < self._end:
-            return True
-        self.outside += 1
-        return False
-
-    def _check(self, bucket: int) -> None:
-        """Refuse buckets that show another time zone than the setting."""
-        start = from_ms(bucket)
-        if self._period == "day" and self._grid.floor(start) != start:
-            raise StreamError(
-                "Pendo's days do not begin at midnight in `timezone`: allowed is the time zone "
-                "of the Pendo subscription"
-            )
-        offset = start.astimezone(self._settings.zone).utcoffset()
-        if self._grid.floor(start) != start and offset is not None and not offset % HOUR:
-            raise StreamError(
-                "Pendo's hours do not begin on the hour: set `timezone` to the time zone of the "
-                "Pendo subscription"
-            )
-        self._checked = bucket
-
-    def _records(self, rows: list[Row]) -> list[Row]:
-        """Turn rows that follow each other in the order into records, one for each identity."""
-        records = [self._shape.record(row) for row in rows]
-        finish = self._merge if self._events.grouped else self._number
-        if len(records) == 1:
-            return finish([self._identity(records[0])], [records])
-        same: dict[str, list[Row]] = {}
-        for record in records:
-            same.setdefault(self._identity(record), []).append(record)
-        return finish(list(same), list(same.values()))
-
-    def _identity(self, record: Row) -> str:
-        values = [record.get(f.name) for f in self._dimensions]
-        extra = record.get(EXTRA)
-        if extra:
-            # a value that does not fit its type tells rows apart all the same
-            for at, field in enumerate(self._dimensions):
-                if values[at] is None:
-                    values[at] = extra.get(field.pendo)
-        return grouping.row_id(self._events.name, [self._period, *values])
-
-    def _merge(self, ids: list[str], groups: list[list[Row]]) -> list[Row]:
-        result = []
-        for identity, records in zip(ids, groups, strict=True):
-            record = (
-                records[0] if len(records) == 1 else grouping.merged(records, self._events.measures)
-            )
-            self.merged += len(records) - 1
-            self.num_events += record.get("num_events") or 0
-            result.append(self._stamped(record, identity))
-        return result
-
-    def _number(self, ids: list[str], groups: list[list[Row]]) -> list[Row]:
-        result = []
-        for identity, records in zip(ids, groups, strict=True):
-            for ordinal, record in grouping.numbered(records):
-                own = grouping.row_id(identity, [ordinal]) if ordinal else identity
-                result.append(self._stamped(record, own))
-        self.num_events += len(result)
-        return result
-
-    def _stamped(self, record: Row, identity: str) -> Row:
-        self.rows += 1
-        record["row_id"] = identity
-        record["read_at"] = self._read_at
-        return record
-
-    def _rest(self, error: BrokenBodyError, failures: int) -> None:
-        if failures >= MAX_TRIES:
-            raise StreamError(f"{error}, {failures} times, in {self._name()}") from error
-        self._client.rest(error, failures)
-
-    def _name(self) -> str:
-        return f"{self._events.name} from {to_text(self.window.start)}"
+    def _name(self, window: Window | None = None, apps: Apps = ()) -> str:
+        time = window or self.window
+        of_apps = f" of app {', '.join(map(str, apps))}" if apps else ""
+        return f"{self._events.name} from {to_text(time.start)} to {to_text(time.end)}{of_apps}"
 
 
 def _batched(groups: Iterable[list[Row]]) -> Iterator[list[Row]]:

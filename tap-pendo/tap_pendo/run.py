@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+import time
 import typing as t
+
+from tap_pendo import aggregation
+from tap_pendo.errors import ForbiddenError, RefusedError
+from tap_pendo.schemas.lists import APPLICATION
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +19,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.client import PendoClient
     from tap_pendo.errors import TapError
     from tap_pendo.settings import Settings
+    from tap_pendo.traffic import Traffic
 
 logger = logging.getLogger("tap-pendo")
 
@@ -31,6 +37,27 @@ class Run:
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     aborted: TapError | None = None
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, for what is said of the speed."""
+    _apps: tuple[int, ...] | None = None
+    _asking: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def apps(self, traffic: Traffic | None = None) -> tuple[int, ...]:
+        """Ids of the apps that the key sees, asked once a run; none if it may not list them.
+
+        Raises:
+            UnavailableError: Pendo cannot say.
+            TapError: the key is refused.
+        """
+        with self._asking:
+            if self._apps is None:
+                try:
+                    rows = self.client.all_rows(aggregation.whole("apps"), traffic)
+                except (ForbiddenError, RefusedError):
+                    rows = []
+                ids = (APPLICATION.record(row).get("id") for row in rows)
+                self._apps = tuple(sorted(app_id for app_id in ids if app_id is not None))
+            return self._apps
 
     def look(self) -> None:
         """End the process's work if a signal asked for it; what is not finished is dropped."""

@@ -184,6 +184,29 @@ class Shape:
         return record
 
 
+def without_nul(value: t.Any) -> t.Any:
+    """Take U+0000 out of all strings and keys: PostgreSQL holds it in neither text nor JSON.
+
+    A value without it is given back as it is, the same object.
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "") if "\0" in value else value
+    if isinstance(value, list):
+        items = [without_nul(item) for item in value]
+        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    if not isinstance(value, dict):
+        return value
+    cleaned: dict[str, t.Any] = {}
+    changed = False
+    for key, item in value.items():
+        name, content = without_nul(key), without_nul(item)
+        changed = changed or name is not key or content is not item
+        while name in cleaned or (name is not key and name in value):
+            name += "_"  # it must not replace another key
+        cleaned[name] = content
+    return cleaned if changed else value
+
+
 def struct(*fields: Field) -> Type:
     """Declare an object with fields of its own; they are renamed and typed as at the top."""
     shape = Shape(*fields)

@@ -25,6 +25,7 @@ from tap_pendo.errors import TapError
 from tap_pendo.problems import problems
 from tap_pendo.run import Run
 from tap_pendo.streams.making import made
+from tap_pendo.streams.sync_windows import SyncWindowsStream
 from tap_pendo.windows import UTC
 from tap_pendo.writer import BlockWriter
 
@@ -162,6 +163,9 @@ class TapPendo(Tap):
             self.logger.warning("No stream is selected: nothing is read")
         try:
             self.sync_all()
+            sync_windows = self.streams["sync_windows"]
+            if isinstance(sync_windows, SyncWindowsStream):
+                sync_windows.ended()
             return self.run.exit_code()
         except BrokenPipeError:
             # nobody reads any more: the target ended and says why

@@ -7,7 +7,7 @@ import typing as t
 from datetime import datetime, time, timedelta, timezone
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from zoneinfo import ZoneInfo
 
 UTC = timezone.utc
@@ -15,6 +15,19 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 # The longest day has 25 hours (the clock is put back); only then is a day surely over.
 DAY_CLOSES_AFTER = 25 * HOUR
+# Lengths of windows; those under a day divide it
+LENGTHS = (
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    12 * HOUR,
+    DAY,
+    2 * DAY,
+    4 * DAY,
+    8 * DAY,
+    16 * DAY,
+    30 * DAY,
+)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Period = t.Literal["hour", "day"]
@@ -94,6 +107,10 @@ class Grid:
         # 36 hours on is within the next day, whether this one has 23, 24 or 25 hours
         return self._midnight(start + 1.5 * DAY)
 
+    def before(self, start: datetime) -> datetime:
+        """Start of the bucket that ends at the start of another."""
+        return self.floor(start - timedelta(microseconds=1))
+
     def closed(self, now: datetime) -> datetime:
         """End of the last bucket that has surely ended by `now`, whatever Pendo's own grid.
 
@@ -105,12 +122,44 @@ class Grid:
             return self.floor(now) - (HOUR if offset % HOUR else timedelta())
         return self._midnight(self.floor(now - DAY_CLOSES_AFTER) + 1.5 * DAY)
 
-    def windows(self, start: datetime, end: datetime) -> Iterator[Window]:
-        """Cut [start, end) at the ends of days (UTC days for hours), oldest first."""
+    def middle(self, window: Window) -> datetime | None:
+        """A bound of buckets about half-way through a window; None if it is one bucket."""
+        middle = self.floor(window.start + (window.end - window.start) / 2)
+        if middle <= window.start:
+            middle = self.after(window.start)
+        return middle if middle < window.end else None
+
+    def windows(
+        self, whole: Window, length: Callable[[], timedelta], *, newest_first: bool = False
+    ) -> Iterator[Window]:
+        """Cut a stretch of time, a window at a time, each as long as is said when it is asked for.
+
+        Cuts are at midnights (of UTC for hours), or at whole parts of a UTC day.
+        """
+        start, end = whole.start, whole.end
         while start < end:
-            cut = self.after(start) if self.period == "day" else _utc_midnight(start) + DAY
-            yield Window(start, min(cut, end))
-            start = cut
+            if newest_first:
+                cut = max(start, self._below(end, length()))
+                yield Window(cut, end)
+                end = cut
+            else:
+                cut = min(end, self._above(start, length()))
+                yield Window(start, cut)
+                start = cut
+
+    def _above(self, start: datetime, length: timedelta) -> datetime:
+        if self.period == "day":
+            return self._midnight(start + length + DAY / 2)
+        day = _utc_midnight(start)
+        return day + length if length >= DAY else start - (start - day) % length + length
+
+    def _below(self, end: datetime, length: timedelta) -> datetime:
+        if self.period == "day":
+            return self._midnight(end - length + DAY / 2)
+        day = _utc_midnight(end)
+        if length >= DAY:
+            return (day if day == end else day + DAY) - length
+        return end - ((end - day) % length or length)
 
     def _midnight(self, moment: datetime) -> datetime:
         date = moment.astimezone(self.zone).date()
@@ -133,13 +182,48 @@ class Marks:
         return Marks(min(self.covered_from, window.start), max(self.covered_to, window.end))
 
 
+class Length:
+    """How long the next window of a stream is: a day, then what the windows before it suggest."""
+
+    def __init__(self, period: Period, longest: timedelta = LENGTHS[-1]) -> None:
+        shortest = DAY if period == "day" else HOUR
+        self._lengths = [n for n in LENGTHS if shortest <= n <= longest] or [shortest]
+        self._at = sum(n < DAY for n in self._lengths[:-1])
+
+    @property
+    def now(self) -> timedelta:
+        """Length of the window that is cut next."""
+        return self._lengths[self._at]
+
+    def learn(self, asked: timedelta, *, small: bool, large: bool) -> None:
+        """Grow after a window that held little, shrink after one that held much.
+
+        Windows that were cut before the last change, since they are read ahead, say nothing new.
+        """
+        if asked == self.now:
+            step = -1 if large else 1 if small else 0
+            self._at = min(max(self._at + step, 0), len(self._lengths) - 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The windows of one run in the order of reading, and the marks that they add to."""
+    """What one run reads: two stretches of time, in this order, and the marks that they add to."""
 
+    grid: Grid
     marks: Marks | None
-    forward: tuple[Window, ...]  # look-back and news, oldest first
-    backfill: tuple[Window, ...]
+    forward: Window  # look-back and news, oldest first
+    backfill: Window
+    newest_first: bool
+
+    @property
+    def time(self) -> timedelta:
+        """All time that is to be read."""
+        return sum((w.end - w.start for w in (self.forward, self.backfill)), timedelta())
+
+    def windows(self, length: Callable[[], timedelta]) -> Iterator[Window]:
+        """Cut the windows one after the other; each touches what is covered when it is its turn."""
+        yield from self.grid.windows(self.forward, length)
+        yield from self.grid.windows(self.backfill, length, newest_first=self.newest_first)
 
 
 def plan(  # noqa: PLR0913 - each is one of the settings that decide
@@ -159,10 +243,12 @@ def plan(  # noqa: PLR0913 - each is one of the settings that decide
     if marks and (start > marks.covered_to or end < marks.covered_from):
         marks = None
     if marks is None:
-        everything = tuple(grid.windows(start, end))
-        newest_first = order == "newest_first"
-        return Plan(None, (), everything[::-1] if newest_first else everything)
+        nothing, everything = _stretch(start, start), _stretch(start, end)
+        return Plan(grid, None, nothing, everything, order == "newest_first")
     again = grid.floor(marks.covered_to - lookback) if lookback else marks.covered_to
-    forward = grid.windows(max(again, start, marks.covered_from), end)
-    hole = grid.windows(start, marks.covered_from)
-    return Plan(marks, tuple(forward), tuple(hole)[::-1])
+    forward = _stretch(max(again, start, marks.covered_from), end)
+    return Plan(grid, marks, forward, _stretch(start, marks.covered_from), newest_first=True)
+
+
+def _stretch(start: datetime, end: datetime) -> Window:
+    return Window(start, max(start, end))

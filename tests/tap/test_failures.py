@@ -71,19 +71,20 @@ def test_a_stream_that_breaks_off_goes_on_from_its_last_whole_window(tap: TapRun
     tap.pendo.faults.add(
         {"kind": "status", "status": 400, "times": None, "source": "featureEvents", "after": 3}
     )
-    first = tap.run(select=select, concurrency=1)
+    history = {"start_date": "2026-02-01", "concurrency": 1}
+    first = tap.run(select=select, **history)
     assert tap.exit_code == 1
     assert len(first.records("sync_windows")) == 3
     marks = first.state["bookmarks"]["feature_events"]
     assert marks["covered_from"] == first.records("sync_windows")[-1]["window_start"]
     tap.pendo.faults.clear()
-    second = tap.run(select=select, state=first.state, lookback_hours=0)
+    second = tap.run(select=select, state=first.state, lookback_hours=0, **history)
     assert tap.exit_code == 0
     both = [
         w["window_start"] for w in [*first.records("sync_windows"), *second.records("sync_windows")]
     ]
     assert len(both) == len(set(both))
-    whole = {r["row_id"] for r in tap.run(select=select).records("feature_events")}
+    whole = {r["row_id"] for r in tap.run(select=select, **history).records("feature_events")}
     assert {r["row_id"] for run in (first, second) for r in run.records("feature_events")} == whole
 
 

@@ -58,21 +58,46 @@ def test_measures_are_added_up(pairs: list[tuple[int | None, int | None]]) -> No
         {"visitor_id": "v", "num_events": events, "num_minutes": minutes}
         for events, minutes in pairs
     ]
-    result = merged(records, MEASURES)
-    assert (result["num_events"] or 0) == sum(events or 0 for events, _ in pairs)
-    assert (result["num_minutes"] or 0) == sum(minutes or 0 for _, minutes in pairs)
+    result, told = merged(records, MEASURES)
+    assert not told
+    assert (result.get("num_events") or 0) == sum(events or 0 for events, _ in pairs)
+    assert (result.get("num_minutes") or 0) == sum(minutes or 0 for _, minutes in pairs)
     assert result["visitor_id"] == "v"
 
 
 def test_times_and_extra_of_merged_rows() -> None:
     a = {"first_time": "2026-01-01T01:00", "last_time": "2026-01-01T02:00", "extra": {"x": 1}}
     b = {"first_time": "2026-01-01T00:00", "last_time": None, "extra": {"x": 1}}
-    assert merged([a, b], MEASURES) == {
-        "first_time": "2026-01-01T00:00",
-        "last_time": "2026-01-01T02:00",
-        "extra": {"x": 1},
-    }
-    assert "extra" not in merged([a, {**b, "extra": {"x": 2}}], MEASURES)
+    one = {"first_time": "2026-01-01T00:00", "last_time": "2026-01-01T02:00"}
+    assert merged([a, b], MEASURES) == ({**one, "extra": {"x": 1}}, [])
+    c = {**b, "extra": {"x": 2}}
+    assert merged([a, c], MEASURES) == (one, ["x"])
+    assert merged([{**a, "extra": {"x": 1, "y": 2}}, b], MEASURES) == (
+        {**one, "extra": {"x": 1}},
+        ["y"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("records", "expected", "told"),
+    [
+        # one alone beyond 64 bits, and with another that fits
+        ([{"extra": {"numEvents": 2**63}}, {"num_events": 1}], (None, 2**63 + 1), True),
+        # each fits, their sum does not
+        ([{"num_events": 2**62}, {"num_events": 2**62}], (None, 2**63), True),
+        ([{"num_events": 2**62}, {"num_events": 2**61}], (2**62 + 2**61, None), False),
+        # no number: kept beside the sum of the others
+        ([{"extra": {"numEvents": "many"}}, {"num_events": 3}], (3, "many"), True),
+        ([{"extra": {"numEvents": "x"}}, {"extra": {"numEvents": "y"}}], (None, ["x", "y"]), True),
+    ],
+)
+def test_counts_that_do_not_fit_are_added_or_kept(
+    records: list[dict[str, object]], expected: tuple[object, object], told: bool
+) -> None:
+    result, names = merged(records, MEASURES)
+    extra = result.get("extra", {})
+    assert (result.get("num_events"), extra.get("numEvents")) == expected
+    assert names == (["numEvents"] if told else [])
 
 
 @given(st.permutations([{"url": u, "n": n} for u in ("a", "b") for n in (None, 1, "1")]))

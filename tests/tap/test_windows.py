@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -10,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tap_pendo.windows import (
+    DAY,
     HOUR,
+    LENGTHS,
     UTC,
     Grid,
+    Length,
     Marks,
     Window,
     from_ms,
@@ -78,6 +82,7 @@ def test_closed(period: str, zone: str, now: str, closed: str) -> None:
 moments = st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1)).map(  # noqa: DTZ001 - made aware here
     lambda d: d.replace(tzinfo=UTC)
 )
+lengths = st.sampled_from(LENGTHS)
 grids = st.builds(grid, st.sampled_from(["hour", "day"]), st.sampled_from(ZONES))
 
 
@@ -98,23 +103,83 @@ def test_what_is_closed_has_ended(cut: Grid, now: datetime) -> None:
     assert now - closed < timedelta(hours=52)
 
 
-@given(grids, moments, st.integers(0, 9), st.integers(0, 30))
-def test_windows_tile_the_range(cut: Grid, start: datetime, days: int, hours: int) -> None:
+@given(grids, moments, st.integers(0, 99), st.integers(0, 30), lengths, st.booleans())
+def test_windows_tile_the_range(
+    cut: Grid, start: datetime, days: int, hours: int, length: timedelta, newest_first: bool
+) -> None:
+    length = max(length, DAY) if cut.period == "day" else length
     first = cut.floor(start)
     last = cut.ceil(first + timedelta(days=days, hours=hours))
-    windows = list(cut.windows(first, last))
+    windows = list(cut.windows(Window(first, last), lambda: length, newest_first=newest_first))
+    windows = windows[::-1] if newest_first else windows
     edges = [w.start for w in windows] + [last]
     assert [w.end for w in windows] == edges[1:]
     assert not windows or edges[0] == first
     assert all(cut.floor(e) == e for e in edges)
+    # no longer than asked for, but for an hour of a change of the clock
+    assert all(w.end - w.start <= length + HOUR for w in windows)
+
+
+@given(grids, moments, st.integers(1, 60))
+def test_windows_are_halved_on_the_bounds_of_buckets(
+    cut: Grid, start: datetime, hours: int
+) -> None:
+    window = Window(cut.floor(start), cut.ceil(cut.floor(start) + hours * HOUR))
+    middle = cut.middle(window)
+    if cut.after(window.start) >= window.end:
+        assert middle is None
+    else:
+        assert middle is not None
+        assert window.start < middle < window.end
+        assert cut.floor(middle) == middle
+
+
+def test_windows_grow_while_they_hold_little_and_shrink_when_they_hold_much() -> None:
+    length = Length("hour")
+    asked = [length.now]
+    for _ in range(7):
+        length.learn(length.now, small=True, large=False)
+        asked.append(length.now)
+    assert asked == [n * DAY for n in (1, 2, 4, 8, 16, 30, 30, 30)]
+    # read ahead before it grew: says nothing new
+    length.learn(DAY, small=False, large=True)
+    assert length.now == 30 * DAY
+    shrunk = []
+    for _ in range(11):
+        length.learn(length.now, small=False, large=True)
+        shrunk.append(length.now)
+    assert shrunk[4:] == [DAY, 12 * HOUR, 6 * HOUR, 3 * HOUR, HOUR, HOUR, HOUR]
+    length.learn(HOUR, small=False, large=False)
+    assert length.now == HOUR
+
+
+def test_windows_of_days_are_never_shorter_and_a_stream_may_have_a_longest() -> None:
+    days, hours = Length("day"), Length("hour", HOUR)
+    days.learn(DAY, small=False, large=True)
+    assert days.now == DAY
+    assert hours.now == HOUR
+    hours.learn(HOUR, small=True, large=False)
+    assert hours.now == HOUR
+
+
+def test_windows_take_the_length_of_the_moment_when_they_are_asked_for() -> None:
+    lengths = iter([DAY, 2 * DAY, 6 * HOUR, 6 * HOUR])
+    whole = Window(at("2026-01-01T05:00Z"), at("2026-01-09T15:00Z"))
+    newest = grid().windows(whole, lambda: next(lengths), newest_first=True)
+    starts = [to_text(next(newest).start)[:13] for _ in range(4)]
+    assert starts == ["2026-01-09T00", "2026-01-07T00", "2026-01-06T18", "2026-01-06T12"]
 
 
 @given(grids, moments, st.lists(st.integers(0, 400), min_size=1, max_size=4))
 def test_adjoining_partitions_share_no_bucket(cut: Grid, start: datetime, hours: list[int]) -> None:
     """Partitions cut anywhere, also inside a bucket, read each bucket once."""
     cuts = sorted(start + timedelta(hours=h, minutes=17) for h in hours)
-    in_parts = [w for a, b in pairwise(cuts) for w in cut.windows(cut.ceil(a), cut.ceil(b))]
-    whole = list(cut.windows(cut.ceil(cuts[0]), cut.ceil(cuts[-1])))
+    in_parts = [
+        w
+        for a, b in pairwise(cuts)
+        for w in cut.windows(Window(cut.ceil(a), cut.ceil(b)), lambda: 2 * DAY)
+    ]
+    whole = list(cut.windows(Window(cut.ceil(cuts[0]), cut.ceil(cuts[-1])), lambda: DAY))
     assert sum((w.end - w.start for w in in_parts), timedelta()) == sum(
         (w.end - w.start for w in whole), timedelta()
     )
@@ -129,11 +194,12 @@ def run(
     order: str,
     windows_before_the_kill: int = 10**6,
     lookback: timedelta = timedelta(),
+    length: timedelta = DAY,
 ) -> tuple[Marks | None, list[Window]]:
     """Play a run that is killed after so many windows."""
     cut = grid()
     planned = plan(cut, marks, start=start, end=end, lookback=lookback, order=order)  # type: ignore[arg-type]
-    read = [*planned.forward, *planned.backfill][:windows_before_the_kill]
+    read = list(itertools.islice(planned.windows(lambda: length), windows_before_the_kill))
     now = planned.marks
     for window in read:
         now = now.with_window(window) if now else Marks(window.start, window.end)
@@ -148,19 +214,23 @@ orders = st.sampled_from(["newest_first", "oldest_first"])
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 90), orders, st.integers(0, 4)), min_size=1, max_size=12),
+    st.lists(
+        st.tuples(st.integers(1, 90), orders, st.integers(0, 4), lengths), min_size=1, max_size=12
+    ),
     st.integers(0, 50),
 )
 def test_killed_runs_read_everything_once_and_go_on(
-    runs: list[tuple[int, str, int]], lookback: int
+    runs: list[tuple[int, str, int, timedelta]], lookback: int
 ) -> None:
     """Whatever the order and wherever it is killed: all is read, once, and marks say the truth."""
     start = now = at("2026-01-01T00:00Z")
     marks: Marks | None = None
     seen: list[datetime] = []
-    for step, order, kill in runs:
+    for step, order, kill, length in runs:
         now += step * HOUR
-        marks, read = run(marks, start, now, order=order, windows_before_the_kill=kill)
+        marks, read = run(
+            marks, start, now, order=order, windows_before_the_kill=kill, length=length
+        )
         seen += sorted(hours(read))
         if marks:
             covered = hours([Window(marks.covered_from, marks.covered_to)])
@@ -181,12 +251,14 @@ def test_news_come_before_the_backfill_goes_on() -> None:
         lookback=timedelta(hours=12),
         order="newest_first",
     )
-    assert [to_text(w.start)[:13] for w in planned.forward] == [
+    assert [to_text(w.start)[:13] for w in planned.windows(lambda: DAY)] == [
         "2026-01-11T12",
         "2026-01-12T00",
         "2026-01-13T00",
+        "2026-01-09T00",
+        "2026-01-08T00",
     ]
-    assert [to_text(w.start)[:10] for w in planned.backfill] == ["2026-01-09", "2026-01-08"]
+    assert planned.time == 41 * HOUR + 2 * DAY
 
 
 def test_marks_that_the_range_does_not_touch_are_given_up() -> None:
@@ -201,7 +273,7 @@ def test_marks_that_the_range_does_not_touch_are_given_up() -> None:
             order="oldest_first",
         )
         assert planned.marks is None
-        assert hours(list(planned.backfill)) == hours([Window(at(start), at(end))])
+        assert list(planned.windows(lambda: 30 * DAY)) == [Window(at(start), at(end))]
 
 
 def test_the_lookback_never_goes_below_the_start() -> None:
@@ -213,8 +285,7 @@ def test_the_lookback_never_goes_below_the_start() -> None:
         lookback=timedelta(days=3),
         order="newest_first",
     )
-    assert planned.forward[0].start == at("2026-01-11T20:00Z")
-    assert planned.backfill == ()
+    assert [w.start for w in planned.windows(lambda: 2 * DAY)] == [at("2026-01-11T20:00Z")]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from tap_pendo.streams.base import PendoStream, Record, object_schema
 from tap_pendo.windows import DAY, Window, to_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from singer_sdk.tap_base import Tap
 
@@ -69,8 +70,9 @@ class Columns:
         try:
             for window in self._windows():
                 blocks = self._run.client.rows(self._pipeline.body(window))
-                rows = next(blocks, [])
-                blocks.close()
+                # closed behind the first block: the rest is not wanted
+                with contextlib.closing(t.cast("Generator[list[Raw]]", blocks)) as found:
+                    rows = next(found, [])
                 if rows:
                     return rows
         except (StreamError, ForbiddenError):

@@ -14,7 +14,8 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from tap_pendo.client import MAX_TRIES
 from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, TapError
 from tap_pendo.prefetch import in_order
-from tap_pendo.shapes import TIME
+from tap_pendo.progress import Progress
+from tap_pendo.shapes import TIME, without_nul
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,6 +51,9 @@ class PendoStream(Stream):
     def __init__(self, tap: Tap, run: Run, row: Kind, schema: dict[str, t.Any] | None) -> None:
         self.run = run
         self.selected_by_default = row.by_default
+        self.progress = Progress(row.name, run.clock)
+        self.traffic = self.progress.traffic
+        self._nul_told = False
         self._due: Record = {}
         self._activates = False
         self._taken = self._keyless = self._first_keyless = 0
@@ -83,6 +87,7 @@ class PendoStream(Stream):
         """Yield records; a failure ends this stream only and is told at the end of the run."""
         if self.run.aborted:
             return
+        self.progress.start()
         try:
             yield from self.read()
         except ForbiddenError as error:
@@ -94,26 +99,56 @@ class PendoStream(Stream):
         except Exception as error:
             self.logger.debug("Unexpected error", exc_info=True)
             self.run.fail(self.name, f"unexpected {type(error).__name__}")
+        self.report()
+
+    def report(self) -> None:
+        """Say in one line of the log what the stream did."""
+        if self.name in self.run.skipped:
+            self.progress.end("skipped")
+        elif self.name in self.run.failed or self.run.aborted:
+            self.progress.end("failed")
+        else:
+            self.progress.end("ok")
+
+    def post_process(self, row: Record, context: types.Context | None = None) -> Record:
+        """Count each record, and make it one that PostgreSQL can hold."""
+        del context
+        self.progress.rows += 1
+        return self.storable(row) if self.traffic.nul else row
+
+    def storable(self, row: Record) -> Record:
+        """Take U+0000 out of a record, behind its identity, with one warning."""
+        record: Record = without_nul(row)
+        if record is not row and not self._nul_told:
+            self._nul_told = True
+            self.logger.warning(
+                "%s: U+0000, which PostgreSQL cannot hold, is taken out of texts", self.name
+            )
+        return record
 
     def fetched(self, read: Callable[[], Iterator[list[Record]]]) -> Iterator[Record]:
         """Run one read in a thread, so that a signal is heard while Pendo is slow."""
-        for _, batches in in_order([None], lambda _: read(), width=1, stop=self.run.stop):
+        told = self.progress.tell
+        ahead = in_order([None], lambda _: read(), width=1, stop=self.run.stop, idle=told)
+        for _, batches in ahead:
             for batch in batches:
                 yield from batch
+                told()
                 self.run.look()
         self.run.look()
+        self.progress.freshness = 0.0
 
     def answered(self, body: Body) -> Iterator[list[Record]]:
         """POST an aggregation; give its rows once all have arrived, so that none come twice."""
         for failures in range(1, MAX_TRIES + 1):
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
                 try:
-                    for block in self.run.client.rows(body):
+                    for block in self.run.client.rows(body, self.traffic):
                         spool.write(msgspec.json.encode(block) + b"\n")
                 except BrokenBodyError as error:
                     if failures == MAX_TRIES:
                         raise StreamError(f"{error}, {failures} times") from error
-                    self.run.client.rest(error, failures)
+                    self.run.client.rest(error, failures, self.traffic)
                     continue
                 spool.seek(0)
                 for line in spool:

@@ -21,13 +21,14 @@ if t.TYPE_CHECKING:
     from tap_pendo.objects import Derived, Users
     from tap_pendo.run import Run
     from tap_pendo.shapes import JsonSchema
+    from tap_pendo.traffic import Traffic
 
 
 class Follower(t.Protocol):
     """What listens to the rows of another stream."""
 
-    def begin(self, version: int | None, stamps: Record) -> None:
-        """Get ready for a read of the parent: its version, and what each record is to carry."""
+    def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
+        """Get ready for a read of the parent: its version, what each record carries, traffic."""
 
     def take(self, row: Record) -> None:
         """Take a row of the parent, as Pendo sent it."""
@@ -52,6 +53,7 @@ class DerivedStream(PendoStream):
         self.primary_keys = row.keys
         self._stamps: Record = {}
         self._on = False
+        self._parent_traffic = self.traffic
         if stamps:
             self.replication_key = next(iter(stamps))
         else:
@@ -61,9 +63,14 @@ class DerivedStream(PendoStream):
         """Yield nothing: the rows come with the parent's."""
         return iter(())
 
-    def begin(self, version: int | None, stamps: Record) -> None:
+    def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
         """Get ready for a read of the parent."""
         self._stream_version, self._stamps, self._on = version, stamps, self.selected
+        self._parent_traffic = traffic
+        self.progress.start()
+
+    def report(self) -> None:
+        """Say nothing at its own turn: its rows are still to come."""
 
     def take(self, row: Record) -> None:
         """Write what is made of a row of the parent."""
@@ -71,11 +78,18 @@ class DerivedStream(PendoStream):
             for raw in self.row.derive(row):
                 record = self.keyed(self.row.shape.record(raw))
                 if record is not None:
-                    self._write_record_message({**record, **self._stamps})
+                    self.progress.rows += 1
+                    self._write_record_message(self._fit({**record, **self._stamps}))
+
+    def _fit(self, record: Record) -> Record:
+        return self.storable(record) if self._parent_traffic.nul else record
 
     def complete(self, *, whole: bool) -> None:
         """Activate the version of a whole read."""
         self.tell_keyless()
+        if self._on:
+            self.progress.freshness = 0.0
+            super().report()
         if self._on and whole and self._stream_version is not None:
             self._write_activate_version_message(self._stream_version)
 
@@ -91,9 +105,9 @@ class UsersStream(PendoStream):
         self._found: dict[str, Record] = {}
         self._open = 0
 
-    def begin(self, version: int | None, stamps: Record) -> None:
+    def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
         """Count the lists that are being read."""
-        del version, stamps
+        del version, stamps, traffic
         self._open += 1
 
     def take(self, row: Record) -> None:
@@ -110,7 +124,8 @@ class UsersStream(PendoStream):
         """Yield the users found in this run."""
         self._stream_version = self._tap.initialized_at
         for user in self._found.values():
-            yield self.row.shape.record(user)
+            yield self.storable(self.row.shape.record(user))
+        self.progress.freshness = 0.0
         if self._found and not self._open and not self.dry_run:
             self._activates = True
         self.read_complete()

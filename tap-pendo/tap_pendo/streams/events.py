@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import typing as t
-from collections import Counter
+from datetime import timedelta
 
 from tap_pendo.errors import StreamError
+from tap_pendo.findings import Findings
 from tap_pendo.prefetch import in_order
 from tap_pendo.reading import WindowRead
 from tap_pendo.shapes import TIME
 from tap_pendo.streams.base import PendoStream, Record, object_schema
 from tap_pendo.streams.sync_windows import SyncWindowsStream, app_ids_text
-from tap_pendo.windows import Marks, Plan, from_text, plan, to_text
+from tap_pendo.windows import Length, Marks, Plan, from_text, plan, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if t.TYPE_CHECKING:
 
     from tap_pendo.objects import Events
     from tap_pendo.run import Run
+    from tap_pendo.windows import Window
 
 _STAMPS = {
     "row_id": {"type": "string", "description": "Identity of the row, the same at every read."},
@@ -38,7 +40,7 @@ class EventStream(PendoStream):
 
     def __init__(self, tap: Tap, run: Run, row: Events, sync_windows: SyncWindowsStream) -> None:
         self.row = row
-        self._period = "hour" if row.time else run.settings.period
+        self._period = row.period(run.settings.period)
         zone = run.settings.zone.key
         self._bucket = self._period if self._period == "hour" else f"day in {zone}"
         clock = row.clock(self._period)
@@ -49,35 +51,49 @@ class EventStream(PendoStream):
         self._sync_windows = sync_windows
         self._marks: Marks | None = None
         self._finished: list[WindowRead] = []
-        self._tally: Counter[str] = Counter()
-        self._in_order = True
+        self._findings = Findings(row.name)
+        self._length = Length(self._period, row.longest)
+        self._window: Window | None = None
+        self._read_time = timedelta()
 
     def read(self) -> Iterator[Record]:
         """Yield the rows of each window in turn; when one is whole, move the marks."""
-        settings = self.run.settings
         now = self.run.now()
         self._today = now.date().isoformat()
         self._start, self._plan = self._planned(now)
         self._marks = self._plan.marks
-        windows = self._plan.forward + self._plan.backfill
-        reads = (
-            WindowRead(self.run.client, self.row, settings, window, self.run.now)
-            for window in windows
-        )
         ahead = in_order(
-            reads,
-            lambda read: read.batches(in_order=self._in_order),
-            width=settings.concurrency,
+            self._reads(),
+            WindowRead.batches,
+            width=self.run.settings.concurrency,
             stop=self.run.stop,
+            idle=self._tell,
         )
         for read, batches in ahead:
+            self._window = read.window
             for batch in batches:
                 yield from batch
+                self._tell()
                 self.run.look()
             self.run.look()
             self._close(read)
         self.run.look()
-        self._report()
+
+    def _reads(self) -> Iterator[WindowRead]:
+        """Cut windows as they are asked for: those before them say how long they should be."""
+        length = self._length
+        for window in self._plan.windows(lambda: length.now):
+            yield WindowRead(
+                self.run,
+                self.row,
+                window,
+                asked=length.now,
+                findings=self._findings,
+                traffic=self.traffic,
+            )
+
+    def _tell(self) -> None:
+        self.progress.tell(self._window, self._read_time, self._plan.time)
 
     def _planned(self, now: datetime) -> tuple[datetime, Plan]:
         """Decide from settings and state what this run reads."""
@@ -150,15 +166,13 @@ class EventStream(PendoStream):
         # the look-back is read once the forward part reaches what was covered before
         if self._plan.marks is None or window.end >= self._plan.marks.covered_to:
             self.mark(lookback_day=self._today)
-        self._tally.update(
-            windows=1,
-            rows=read.rows,
-            calls=read.calls,
-            merged=read.merged,
-            outside=read.outside,
-            refused=read.refused,
-        )
-        self._in_order = self._in_order and not read.unsorted
+        self._read_time += window.end - window.start
+        self._length.learn(read.asked, small=read.small, large=read.large)
+        progress, rows = self.progress, read.rows
+        progress.windows += 1
+        progress.merged += rows.merged
+        progress.outside += rows.outside
+        progress.timeless += rows.timeless
         self._finished.append(read)
         self.read_complete()
 
@@ -169,13 +183,15 @@ class EventStream(PendoStream):
         self._finished.clear()
         super().settle()
 
-    def _report(self) -> None:
-        """Say in one line what was read."""
-        told = ", ".join(f"{count:,} {name}" for name, count in self._tally.items() if count)
+    def report(self) -> None:
+        """Say what was read, and up to where all is."""
         marks = self._marks
-        covered = (
-            f"all is read from {to_text(marks.covered_from)} to {to_text(marks.covered_to)}"
-            if marks
-            else "nothing is read yet"
-        )
-        self.logger.info("%s: %s; %s", self.name, told or "no windows", covered)
+        if marks:
+            age = self.run.now() - marks.covered_to
+            self.progress.freshness = age.total_seconds()
+            self.progress.covered = (
+                f"all is read from {to_text(marks.covered_from)} to {to_text(marks.covered_to)}"
+            )
+        else:
+            self.progress.covered = "nothing is read yet"
+        super().report()

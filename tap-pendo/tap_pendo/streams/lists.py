@@ -50,7 +50,7 @@ class ListStream(PendoStream):
         """Yield the list's rows, those of the chosen apps only where rows have apps."""
         self._stream_version = self._tap.initialized_at
         for follower in self._followers:
-            follower.begin(self._stream_version, {})
+            follower.begin(self._stream_version, {}, self.traffic)
         empty = True
         for raw in self.fetched(self.rows):
             empty = False
@@ -119,7 +119,7 @@ class ListStream(PendoStream):
         """GET a list; raise StreamError if the answer is of another form."""
         row = self.row
         try:
-            answer = self.run.client.get(path, params)
+            answer = self.run.client.get(path, params, self.traffic)
         except RefusedError as error:
             if getattr(row, "absent", False) and error.status == _NOT_FOUND:
                 return []
@@ -141,7 +141,9 @@ class EachOfStream(ListStream):
     def rows(self) -> Iterator[list[Raw]]:
         """Read each item's rows, `concurrency` at a time, and add the item's ids to them."""
         row = t.cast("EachOf", self.row)
-        parents = self.run.client.get(t.cast("str", self._parent.path), self._parent.params)
+        parents = self.run.client.get(
+            t.cast("str", self._parent.path), self._parent.params, self.traffic
+        )
         items = (ids for raw in self._parent.rows(parents) or () for ids in row.items(raw))
         reads = in_order(items, self._of, width=self.run.settings.concurrency, stop=self.run.stop)
         for _, blocks in reads:

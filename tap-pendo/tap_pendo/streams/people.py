@@ -79,7 +79,8 @@ class PeopleStream(PendoStream):
     def metadata_types(self) -> Metadata:
         """Types of the custom metadata; asked for once, when first needed."""
         try:
-            answer = self.run.client.get(f"/api/v1/metadata/schema/{self.row.metadata_kind}")
+            path = f"/api/v1/metadata/schema/{self.row.metadata_kind}"
+            answer = self.run.client.get(path, traffic=self.traffic)
         except (ForbiddenError, RefusedError) as error:
             self.logger.warning("%s: metadata is not described (%s)", self.name, error)
             answer = {}
@@ -115,7 +116,7 @@ class PeopleStream(PendoStream):
         since = self._since(self.stream_state)
         stamps = {"read_at": to_text(started)}
         for follower in self._followers:
-            follower.begin(None, stamps)
+            follower.begin(None, stamps, self.traffic)
         for row in self.fetched(lambda: self._pages(since)):
             record = self.keyed(self._record(row))
             if record is not None:
@@ -163,11 +164,11 @@ class PeopleStream(PendoStream):
         """Read all, from the start after a break: a row that comes twice is the same row."""
         for failures in range(1, MAX_TRIES + 1):
             try:
-                yield from self.run.client.rows(self._body(since, None, None))
+                yield from self.run.client.rows(self._body(since, None, None), self.traffic)
             except BrokenBodyError as error:
                 if failures == MAX_TRIES:
                     raise StreamError(f"{error}, {failures} times") from error
-                self.run.client.rest(error, failures)
+                self.run.client.rest(error, failures, self.traffic)
             else:
                 return
 
@@ -183,7 +184,7 @@ class PeopleStream(PendoStream):
                 failures = failures + 1 if at.after == reached else 1
                 if failures >= MAX_TRIES:
                     raise StreamError(f"{error}, {failures} times") from error
-                self.run.client.rest(error, failures)
+                self.run.client.rest(error, failures, self.traffic)
         if at.expected is not None and at.seen < at.expected:
             raise UnsortedError
 
@@ -196,7 +197,7 @@ class PeopleStream(PendoStream):
         limit = self.run.settings.page_size
         reached = at.after
         count = 0
-        for block in self.run.client.rows(self._body(since, at.after, limit)):
+        for block in self.run.client.rows(self._body(since, at.after, limit), self.traffic):
             count += len(block)
             at.take(block, self.row.id.pendo)
             yield block
@@ -206,7 +207,7 @@ class PeopleStream(PendoStream):
                 raise UnsortedError  # a page without an id to go on behind
             if at.expected is None:
                 body = aggregation.count_people(self.row.source, self._params(), since)
-                at.expected = self.run.client.count(body)
+                at.expected = self.run.client.count(body, self.traffic)
 
     def _params(self) -> Record | None:
         identified = not self.run.settings.include_anonymous_visitors

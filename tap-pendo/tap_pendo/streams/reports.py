@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.deriving import Raw
     from tap_pendo.objects import ReportResults
     from tap_pendo.run import Run
+    from tap_pendo.traffic import Traffic
 
 _STAMPS = {
     "report_id": {**STRING.schema, "description": "Report."},
@@ -39,7 +40,7 @@ class ReportRows:
         self._run = run
         self._found: dict[str, list[Raw] | StreamError] = {}
 
-    def of(self, report_id: str) -> list[Raw]:
+    def of(self, report_id: str, traffic: Traffic) -> list[Raw]:
         """Read a report (pendo-api.md §2.1).
 
         Raises:
@@ -47,7 +48,7 @@ class ReportRows:
         """
         if report_id not in self._found:
             try:
-                self._found[report_id] = self._read(report_id)
+                self._found[report_id] = self._read(report_id, traffic)
             except StreamError as error:
                 self._found[report_id] = error
         found = self._found[report_id]
@@ -55,9 +56,9 @@ class ReportRows:
             raise found
         return found
 
-    def _read(self, report_id: str) -> list[Raw]:
+    def _read(self, report_id: str, traffic: Traffic) -> list[Raw]:
         path = f"/api/v1/report/{quote(report_id, safe='')}/results.json"
-        rows = rows_of_list(self._run.client.get(path))
+        rows = rows_of_list(self._run.client.get(path, traffic=traffic))
         if rows is None:
             raise StreamError(f"{path}: the answer is not a list of objects")
         return rows
@@ -110,7 +111,7 @@ class ReportResultsStream(PendoStream):
         self.read_complete()
 
     def _blocks(self, report_id: str) -> Iterator[list[Raw]]:
-        yield self._reports.of(report_id)
+        yield self._reports.of(report_id, self.traffic)
 
 
 class OneReportStream(ReportResultsStream):
@@ -126,7 +127,7 @@ class OneReportStream(ReportResultsStream):
     def _shape(self) -> Shape:
         """What the report holds now; nothing if it cannot be read, which fails the stream later."""
         try:
-            return shape_of(self._reports.of(self._report_ids[0]), (*_STAMPS, EXTRA))
+            return shape_of(self._reports.of(self._report_ids[0], self.traffic), (*_STAMPS, EXTRA))
         except StreamError:
             return Shape()
 

@@ -48,10 +48,20 @@ class SyncWindowsStream(PendoStream):
         """Yield nothing: no window has been read yet."""
         return iter(())
 
+    def report(self) -> None:
+        """Say nothing until the event streams have been read."""
+
+    def ended(self) -> None:
+        """Say in one line of the log how many windows there were."""
+        if self.selected:
+            super().report()
+
     def log_read(self, stream: str, read: WindowRead) -> None:
         """Write the row of a complete read."""
         if not self.selected:
             return
+        self.progress.rows += 1
+        self.progress.windows += 1
         self._write_record_message(
             {
                 "stream": stream,
@@ -59,8 +69,8 @@ class SyncWindowsStream(PendoStream):
                 "window_end": to_text(read.window.end),
                 "app_ids": app_ids_text(self.run.settings.app_ids),
                 "read_at": to_text(read.read_at),
-                "rows": read.rows,
-                "num_events": read.num_events,
-                "calls": read.calls,
+                "rows": read.rows.rows,
+                "num_events": read.rows.num_events,
+                "calls": read.traffic.calls,
             }
         )
