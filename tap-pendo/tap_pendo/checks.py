@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import typing as t
 
-from tap_pendo import aggregation
 from tap_pendo.client import KEY_REFUSED, MAX_TRIES, REGIONS, PendoClient
 from tap_pendo.errors import ForbiddenError, RefusedError, StreamError, TapError
-from tap_pendo.schemas.lists import APPLICATION
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tap_pendo.client import Access
     from tap_pendo.run import Run
 
+# What this tap keeps of a stream, and what the older singer-io tap-pendo kept (pendo-api.md §6)
+_MARKS = {"covered_from", "covered_to", "start", "period", "lookback_day", "replication_key_value"}
+_MARKS_OF_SINGER_IO = {
+    *("lastUpdatedAt", "last_updated_at", "lastupdated", "last_updated"),
+    *("day", "hour", "browserTime", "browser_time", "modifiedTs", "modified_ts"),
+}
 _FEW_TRIES = 2
 _REGION_SECONDS = 10
+
+
+def require_own_state(state: Mapping[str, t.Any]) -> None:
+    """Stop here, with one line, if a state is not of this tap: its marks would be passed over.
+
+    Raises:
+        TapError: as said.
+    """
+    marks = state.get("bookmarks", {})
+    if not isinstance(marks, dict) or not all(isinstance(m, dict) for m in marks.values()):
+        raise TapError("--state: allowed is an object whose `bookmarks` hold an object a stream")
+    for stream, found in marks.items():
+        foreign = sorted(found.keys() & _MARKS_OF_SINGER_IO)
+        if foreign and not found.keys() & _MARKS:
+            raise TapError(
+                f"--state: the bookmark of {stream} (`{foreign[0]}`) is of the singer-io "
+                "tap-pendo, from which this one cannot go on: start without state, as with "
+                "`--full-refresh` or another `--state-id-suffix`"
+            )
 
 
 def require_access(run: Run) -> None:
@@ -90,13 +113,11 @@ def _other_region(run: Run) -> str:
 def _apps(run: Run) -> set[int]:
     """Ids of the apps that the key sees."""
     try:
-        rows = run.client.all_rows(aggregation.whole("apps"))
+        return set(run.apps())
     except (ForbiddenError, RefusedError):
         raise
     except StreamError as error:
         raise TapError(f"Pendo cannot be reached: {error}") from error
-    ids = (APPLICATION.record(row).get("id") for row in rows)
-    return {app_id for app_id in ids if app_id is not None}
 
 
 def _require_apps(run: Run, apps: set[int]) -> None:

@@ -209,8 +209,8 @@ class WindowRead:
     def _known_apps(self) -> Apps:
         try:
             return self._run.apps(self.traffic)
-        except UnavailableError:
-            return ()  # an outage, it seems: more parts would not help
+        except StreamError:
+            return ()  # it cannot be split by them
 
     def _counted(self, window: Window, apps: Apps) -> int:
         """Ask how many rows there are, to see that none is left out; in halves if need be."""

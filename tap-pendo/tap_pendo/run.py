@@ -9,7 +9,6 @@ import time
 import typing as t
 
 from tap_pendo import aggregation
-from tap_pendo.errors import ForbiddenError, RefusedError
 from tap_pendo.schemas.lists import APPLICATION
 
 if t.TYPE_CHECKING:
@@ -43,18 +42,15 @@ class Run:
     _asking: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def apps(self, traffic: Traffic | None = None) -> tuple[int, ...]:
-        """Ids of the apps that the key sees, asked once a run; none if it may not list them.
+        """Ids of the apps that the key sees, asked once a run.
 
         Raises:
-            UnavailableError: Pendo cannot say.
+            StreamError: Pendo cannot say, or does not allow it.
             TapError: the key is refused.
         """
         with self._asking:
             if self._apps is None:
-                try:
-                    rows = self.client.all_rows(aggregation.whole("apps"), traffic)
-                except (ForbiddenError, RefusedError):
-                    rows = []
+                rows = self.client.all_rows(aggregation.whole("apps"), traffic)
                 ids = (APPLICATION.record(row).get("id") for row in rows)
                 self._apps = tuple(sorted(app_id for app_id in ids if app_id is not None))
             return self._apps

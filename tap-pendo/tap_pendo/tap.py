@@ -19,7 +19,7 @@ from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_pendo import settings
-from tap_pendo.checks import require_access, sentences
+from tap_pendo.checks import require_access, require_own_state, sentences
 from tap_pendo.client import PendoClient
 from tap_pendo.errors import TapError
 from tap_pendo.problems import problems
@@ -235,9 +235,7 @@ class TapPendo(Tap):
 
 
 def _state(state: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
-    marks = (state or {}).get("bookmarks", {})
-    if not isinstance(marks, dict) or not all(isinstance(m, dict) for m in marks.values()):
-        raise TapError("--state: allowed is an object whose `bookmarks` hold an object a stream")
+    require_own_state(state or {})
     return state
 
 
