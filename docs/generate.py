@@ -15,7 +15,7 @@ from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Derived, EachOf, ReportResults, SyncWindows, Users
+from tap_pendo.objects import Derived, EachOf, ReportResults, SyncWindows, Users, VisitorHistory
 from tap_pendo.tap import TapPendo
 from target_planhat.target import TargetPlanhat
 
@@ -161,6 +161,8 @@ def _source(row: Kind) -> str:
             return f"{call}, for each of `{row.parent}`"
         case ReportResults():
             return "`GET /api/v1/report/{id}/results.json`"
+        case VisitorHistory():
+            return "`GET /api/v1/visitor/{id}/history`, for each visitor and day"
         case SyncWindows():
             return "the tap itself"
     path, source = getattr(row, "path", None), getattr(row, "source", None)

@@ -12,6 +12,7 @@ from tap_pendo.windows import Period, Window, to_ms
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 Body = dict[str, t.Any]
 ALL_APPS = 'expandAppIds("*")'
@@ -175,3 +176,14 @@ def segment_members(ids: dict[str, str], identified: bool) -> Body:  # noqa: FBT
         {"select": {"visitorId": "visitorId", "accountId": "accountId"}},
     ]
     return body("segment_members", steps)
+
+
+def visitors_since(moment: datetime, identified: bool) -> Body:  # noqa: FBT001 - one of two
+    """Ids of the visitors whose last visit is at a moment or later, or not known."""
+    seen = "metadata.auto.lastvisit"
+    steps: list[dict[str, t.Any]] = [
+        {"source": {"visitors": {"identified": identified}}},
+        {"filter": f"isNull({seen}) || {seen} >= {to_ms(moment)}"},
+        {"select": {"visitorId": "visitorId"}},
+    ]
+    return body("visitors_since", steps)

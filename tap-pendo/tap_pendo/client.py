@@ -5,6 +5,7 @@ Source: pendo-api.md §1. No message holds the key, a URL's host or a visitor's 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import email.utils
@@ -17,6 +18,7 @@ import time
 import typing as t
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import quote
 
 import backoff
 import msgspec
@@ -36,7 +38,7 @@ from tap_pendo.traffic import Traffic
 from tap_pendo.windows import UTC
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 REGIONS = {
     "us": "https://app.pendo.io",
@@ -54,6 +56,7 @@ LONGEST_WAIT = 60.0
 LONGEST_ASKED = 900.0
 MAX_TRIES = 8
 _CONNECT_SECONDS = 30.0
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._~-]+")
 _CHUNK_BYTES = 64 * 1024
 _RETRY = {408, 413, 429, 500, 502, 503, 504}
 
@@ -153,12 +156,32 @@ class PendoClient:
         return Access(valid=said.get("valid") is not False, write=bool(said.get("writeAccess")))
 
     def get(
-        self, path: str, params: dict[str, str] | None = None, traffic: Traffic | None = None
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        traffic: Traffic | None = None,
+        ids: Mapping[str, str] | None = None,
     ) -> t.Any:
-        """GET a JSON document, whole."""
+        """GET a JSON document, whole.
+
+        Args:
+            path: may have names in braces, which stand for ids; messages show the names.
+            params: the query.
+            traffic: where it is counted.
+            ids: the ids. Those with odd characters are sent in base64 (§1.2).
+        """
         counted = traffic or Traffic()
+        named: dict[str, t.Any] = {"params": params}
+        if ids:
+            encoded = not all(map(_PLAIN_ID.fullmatch, ids.values()))
+            named["ids"] = {
+                name: base64.b64encode(value.encode()).decode() if encoded else value
+                for name, value in ids.items()
+            }
+            if encoded:
+                named["headers"] = {"x-pendo-base64-encoded-params": "true"}
         with self._key_questioned():
-            return self._retried(lambda: self._json("GET", path, counted, params=params), counted)
+            return self._retried(lambda: self._json("GET", path, counted, **named), counted)
 
     def rows(
         self,
@@ -230,14 +253,22 @@ class PendoClient:
             except msgspec.DecodeError as error:
                 raise BrokenBodyError(f"{path}: the answer is not whole JSON") from error
 
-    def _open(self, method: str, path: str, traffic: Traffic, **kwargs: t.Any) -> requests.Response:
+    def _open(
+        self,
+        method: str,
+        path: str,
+        traffic: Traffic,
+        ids: Mapping[str, str] | None = None,
+        **kwargs: t.Any,
+    ) -> requests.Response:
         """Send one request; the answer's body is still to be read, and the answer to be closed."""
+        quoted = {name: quote(value, safe="") for name, value in (ids or {}).items()}
         self._limiter.wait(path)
         traffic.add(calls=1)
         try:
             response = self._session.request(
                 method,
-                self._base_url + path,
+                self._base_url + path.format_map(quoted),
                 timeout=self._timeout,
                 stream=True,
                 # a redirect would carry the key to another host

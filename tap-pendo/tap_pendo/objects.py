@@ -156,3 +156,12 @@ class Events(Kind):
     def sort(self, period: Period) -> tuple[str, ...]:
         """Pendo's names of the fields to sort by: time, visitor, then the other scalars."""
         return (self.clock(period).pendo, *(f.pendo for f in self.identity))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VisitorHistory(Kind):
+    """What each visitor did, a call for each visitor and day."""
+
+    shape: Shape
+    identity: tuple[Field, ...]
+    time: Field

@@ -16,6 +16,7 @@ from tap_pendo.schemas.events import (
 )
 from tap_pendo.shapes import ANY, BOOLEAN, INTEGER, STRING, TIME, Shape, field
 
+EVENT_ID = field("eventId", STRING, "Id of the event; may be empty.")
 UI_EVENT = Shape(
     VISITOR,
     ACCOUNT,
@@ -25,7 +26,7 @@ UI_EVENT = Shape(
     TAB_ID,
     field("url", STRING, "URL."),
     field("elementPath", STRING, "CSS path of the element."),
-    field("eventId", STRING, "Id of the event; may be empty."),
+    EVENT_ID,
     field("country", STRING, "Country of the IP address."),
     field("region", STRING, "Region of the IP address."),
     field("remoteIp", STRING, "IP address, if Pendo keeps it."),
@@ -57,7 +58,6 @@ RECORDING = Shape(
     field("activityTimelineTimestamps", ANY, "Times of activity, in epoch milliseconds."),
 )
 
-EVENT_ID = field("eventId", STRING, "Id of the event.")
 AGENT_ID = field("agentId", STRING, "AI agent.")
 AGENTIC_EVENT = Shape(
     VISITOR,
@@ -74,6 +74,12 @@ EMAIL_EVENT = Shape(VISITOR, ACCOUNT, APP, GUIDE_ID, EVENT_TYPE, BROWSER_TIME)
 
 HISTORY_TIME = field("ts", TIME, "When it began.")
 HISTORY_URI = field("uri", STRING, "URI.")
+HISTORY_IDS = (
+    field("pageId", STRING, "Page, if it is about one."),
+    field("featureId", STRING, "Feature, if it is about one."),
+    field("guideId", STRING, "Guide, if it is about one."),
+    field("guideStepId", STRING, "Step of the guide, if it is about one."),
+)
 HISTORY = Shape(
     VISITOR,
     EVENT_TYPE,
@@ -83,9 +89,6 @@ HISTORY = Shape(
     field("parsedUserAgent", ANY, "Browser: name, version, os."),
     field("untaggedUrl", STRING, "URL of a page that is not tagged."),
     HISTORY_URI,
-    field("pageId", STRING, "Page, if it is about one."),
-    field("featureId", STRING, "Feature, if it is about one."),
-    field("guideId", STRING, "Guide, if it is about one."),
-    field("guideStepId", STRING, "Step of the guide, if it is about one."),
+    *HISTORY_IDS,
     APP,
 )

@@ -9,16 +9,19 @@ from functools import cached_property
 import msgspec
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
+from tap_pendo import grouping
 from tap_pendo.errors import ForbiddenError, StreamError
 from tap_pendo.inferring import shape_from, shape_of
 from tap_pendo.pipelines import READ_AT, WINDOW_START
 from tap_pendo.shapes import ANY, EXTRA, STRING, TIME, Field, Shape
 from tap_pendo.streams import base
 from tap_pendo.streams.base import PendoStream, Record, object_schema
-from tap_pendo.windows import DAY, Window, to_text
+from tap_pendo.streams.windowed import PlainRead, WindowedStream
+from tap_pendo.windows import DAY, HOUR, Window, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from datetime import timedelta
 
     from singer_sdk.tap_base import Tap
 
@@ -26,6 +29,8 @@ if t.TYPE_CHECKING:
     from tap_pendo.objects import Kind
     from tap_pendo.pipelines import Pipeline
     from tap_pendo.run import Run
+    from tap_pendo.streams.sync_windows import SyncWindowsStream
+    from tap_pendo.windows import Period
 
 _WINDOW_START = {**TIME.schema, "description": "Start of the bucket."}
 # How far back a bucket with rows is looked for, to see what columns they have
@@ -163,3 +168,75 @@ class SnapshotStream(PendoStream):
             self.logger.warning("%s: %s", self.name, problem)
         self._activates = not self.dry_run
         self.read_complete()
+
+
+class BucketRead(PlainRead):
+    """The rows of one bucket, from one answer that has arrived whole."""
+
+    def __init__(
+        self, stream: BucketsStream, pipeline: Pipeline, columns: Columns, window: Window
+    ) -> None:
+        super().__init__(stream.run, window, stream.traffic)
+        self._stream, self._pipeline, self._columns = stream, pipeline, columns
+
+    def batches(self) -> Iterator[list[Record]]:
+        """Yield the bucket's records."""
+        stamps = {
+            READ_AT: to_text(self.read_at),
+            WINDOW_START: to_text(self.window.start),
+        }
+        rows = AggregationRows(self._pipeline, self._columns.shape)
+        for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
+            batch = [record for raw in block if (record := rows.record(raw, stamps))]
+            self.rows.rows += len(batch)
+            yield batch
+        if problem := rows.problem():
+            start = stamps[WINDOW_START]
+            self._stream.logger.warning("%s from %s: %s", self._pipeline.name, start, problem)
+
+
+class BucketsStream(WindowedStream):
+    """An aggregation with grain: one request for each hour or day.
+
+    Its marks hold good for its `pipeline`, of which the state keeps a hash.
+    """
+
+    def __init__(
+        self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline, sync_windows: SyncWindowsStream
+    ) -> None:
+        self._pipeline = pipeline
+        self._columns = Columns(tap, run, pipeline)
+        grain = t.cast("Period", pipeline.grain)
+        super().__init__(
+            tap,
+            run,
+            row,
+            None,
+            sync_windows=sync_windows,
+            grid=run.settings.grid(grain),
+            longest=HOUR if grain == "hour" else DAY,
+        )
+        self.primary_keys = pipeline.primary_keys
+        self.replication_key = WINDOW_START
+
+    @property
+    def schema(self) -> dict[str, t.Any]:
+        """The columns, found when first needed."""
+        if self._schema is None:
+            self._schema = self._columns.schema
+        return self._schema
+
+    def reader(self, window: Window, asked: timedelta) -> BucketRead:
+        """Begin to read a bucket."""
+        del asked
+        return BucketRead(self, self._pipeline, self._columns, window)
+
+    def conditions(self) -> Record:
+        """The pipeline."""
+        return {"pipeline": grouping.row_id(self.name, [self._pipeline.payload["request"]])}
+
+    def outdated(self, state: Record) -> str | None:
+        """Whether the pipeline is another one."""
+        if state.get("pipeline") == self.conditions()["pipeline"]:
+            return None
+        return "its pipeline is not the one that was read before"

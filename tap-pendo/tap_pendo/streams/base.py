@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.aggregation import Body
     from tap_pendo.objects import Kind
     from tap_pendo.run import Run
+    from tap_pendo.traffic import Traffic
 
 _IN_MEMORY = 16 * 1024 * 1024
 Record = dict[str, t.Any]
@@ -138,17 +139,18 @@ class PendoStream(Stream):
         self.run.look()
         self.progress.freshness = 0.0
 
-    def answered(self, body: Body) -> Iterator[list[Record]]:
+    def answered(self, body: Body, traffic: Traffic | None = None) -> Iterator[list[Record]]:
         """POST an aggregation; give its rows once all have arrived, so that none come twice."""
+        counted = traffic or self.traffic
         for failures in range(1, MAX_TRIES + 1):
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
                 try:
-                    for block in self.run.client.rows(body, self.traffic):
+                    for block in self.run.client.rows(body, counted):
                         spool.write(msgspec.json.encode(block) + b"\n")
                 except BrokenBodyError as error:
                     if failures == MAX_TRIES:
                         raise StreamError(f"{error}, {failures} times") from error
-                    self.run.client.rest(error, failures, self.traffic)
+                    self.run.client.rest(error, failures, counted)
                     continue
                 spool.seek(0)
                 for line in spool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import typing as t
-from urllib.parse import quote
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
@@ -115,11 +114,16 @@ class ListStream(PendoStream):
                 raise
             yield from self.answered(aggregation.of_all_time(source, row.params))
 
-    def got(self, path: str, params: dict[str, str] | None = None) -> list[Raw]:
+    def got(
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        ids: dict[str, str] | None = None,
+    ) -> list[Raw]:
         """GET a list; raise StreamError if the answer is of another form."""
         row = self.row
         try:
-            answer = self.run.client.get(path, params, self.traffic)
+            answer = self.run.client.get(path, params, self.traffic, ids)
         except RefusedError as error:
             if getattr(row, "absent", False) and error.status == _NOT_FOUND:
                 return []
@@ -152,8 +156,7 @@ class EachOfStream(ListStream):
     def _of(self, ids: dict[str, str]) -> Iterator[list[Raw]]:
         row = t.cast("EachOf", self.row)
         if row.path:
-            path = row.path.format_map({name: quote(value, safe="") for name, value in ids.items()})
-            blocks: Iterator[list[Raw]] = iter([self.got(path)])
+            blocks: Iterator[list[Raw]] = iter([self.got(row.path, ids=ids)])
         else:
             make = t.cast("t.Callable[[dict[str, str], bool], Body]", row.body)
             identified = not self.run.settings.include_anonymous_visitors

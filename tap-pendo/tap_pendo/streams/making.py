@@ -16,11 +16,14 @@ from tap_pendo.objects import (
     ReportResults,
     SyncWindows,
     Users,
+    VisitorHistory,
 )
 from tap_pendo.settings import report_stream
+from tap_pendo.streams.aggregations import BucketsStream, SnapshotStream
 from tap_pendo.streams.base import READ_AT, PendoStream
 from tap_pendo.streams.derived import DerivedStream, UsersStream
 from tap_pendo.streams.events import EventStream
+from tap_pendo.streams.history import VisitorHistoryStream
 from tap_pendo.streams.lists import EachOfStream, ListStream
 from tap_pendo.streams.people import PeopleStream
 from tap_pendo.streams.reports import OneReportStream, ReportResultsStream, ReportRows
@@ -31,6 +34,7 @@ if t.TYPE_CHECKING:
 
     from singer_sdk.tap_base import Tap
 
+    from tap_pendo.pipelines import Pipeline
     from tap_pendo.run import Run
 
 
@@ -53,7 +57,7 @@ class _Maker:
         self._sync_windows = SyncWindowsStream(tap, run, windows)
 
     def streams(self) -> Iterator[PendoStream]:
-        """Yield a stream for each row, and for each report."""
+        """Yield a stream for each row, each report and each aggregation."""
         makers: dict[type[Kind], t.Callable[[t.Any], Iterable[PendoStream]]] = {
             SyncWindows: lambda _: [self._sync_windows],
             Definitions: self._list,
@@ -63,9 +67,12 @@ class _Maker:
             ReportResults: self._reports,
             People: self._people,
             Events: self._events,
+            VisitorHistory: self._history,
         }
         for row in CATALOG:
             yield from makers[type(row)](row)
+        for pipeline in self._run.settings.aggregations:
+            yield self._aggregation(pipeline)
 
     def _list(self, row: Definitions) -> Iterable[PendoStream]:
         derived = self._derived(row.name)
@@ -88,6 +95,15 @@ class _Maker:
 
     def _events(self, row: Events) -> Iterable[PendoStream]:
         return [EventStream(self._tap, self._run, row, self._sync_windows)]
+
+    def _history(self, row: VisitorHistory) -> Iterable[PendoStream]:
+        return [VisitorHistoryStream(self._tap, self._run, row, self._sync_windows)]
+
+    def _aggregation(self, pipeline: Pipeline) -> PendoStream:
+        row = Kind(name=pipeline.name, about="An aggregation of your own.")
+        if not pipeline.grain:
+            return SnapshotStream(self._tap, self._run, row, pipeline)
+        return BucketsStream(self._tap, self._run, row, pipeline, self._sync_windows)
 
     def _derived(self, parent: str, *, read_at: bool = False) -> list[DerivedStream]:
         stamps = {"read_at": READ_AT} if read_at else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing as t
 from functools import cached_property, partial
-from urllib.parse import quote
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
@@ -57,8 +56,8 @@ class ReportRows:
         return found
 
     def _read(self, report_id: str, traffic: Traffic) -> list[Raw]:
-        path = f"/api/v1/report/{quote(report_id, safe='')}/results.json"
-        rows = rows_of_list(self._run.client.get(path, traffic=traffic))
+        path = "/api/v1/report/{id}/results.json"
+        rows = rows_of_list(self._run.client.get(path, traffic=traffic, ids={"id": report_id}))
         if rows is None:
             raise StreamError(f"{path}: the answer is not a list of objects")
         return rows

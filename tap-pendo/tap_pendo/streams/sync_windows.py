@@ -14,8 +14,8 @@ if t.TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_pendo.objects import SyncWindows
-    from tap_pendo.reading import WindowRead
     from tap_pendo.run import Run
+    from tap_pendo.streams.windowed import Read
 
 ALL_APPS = "*"
 
@@ -56,7 +56,7 @@ class SyncWindowsStream(PendoStream):
         if self.selected:
             super().report()
 
-    def log_read(self, stream: str, read: WindowRead) -> None:
+    def log_read(self, stream: str, read: Read, app_ids: str) -> None:
         """Write the row of a complete read."""
         if not self.selected:
             return
@@ -67,7 +67,7 @@ class SyncWindowsStream(PendoStream):
                 "stream": stream,
                 "window_start": to_text(read.window.start),
                 "window_end": to_text(read.window.end),
-                "app_ids": app_ids_text(self.run.settings.app_ids),
+                "app_ids": app_ids,
                 "read_at": to_text(read.read_at),
                 "rows": read.rows.rows,
                 "num_events": read.rows.num_events,

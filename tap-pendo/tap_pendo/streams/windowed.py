@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from tap_pendo.errors import StreamError
 from tap_pendo.prefetch import in_order
-from tap_pendo.streams.base import READ_AT, PendoStream, Record
+from tap_pendo.shapes import TIME
+from tap_pendo.streams.base import PendoStream, Record
 from tap_pendo.traffic import Traffic
 from tap_pendo.windows import Length, Marks, Plan, from_text, plan, to_text
 
@@ -23,7 +24,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.streams.sync_windows import SyncWindowsStream
     from tap_pendo.windows import Grid, Window
 
-__all__ = ["READ_AT", "PlainRead", "Read", "WindowedStream"]
+WINDOW_READ_AT = {**TIME.schema, "description": "Start of the read of the row's window."}
 
 
 class Counts(t.Protocol):
@@ -84,8 +85,8 @@ class WindowedStream(PendoStream):
     """A stream that is read by windows of whole buckets.
 
     State: `covered_from` and `covered_to`, between which all is read; `start`, the history depth
-    of the first run; `app_ids`, whose events are read; `period`, their bucket; `lookback_day`,
-    the last UTC day on which the long look-back was read.
+    of the first run; `period`, the bucket; `lookback_day`, the last UTC day on which the long
+    look-back was read; and the `conditions` under which all that was read.
     """
 
     app_ids = "*"
@@ -114,6 +115,18 @@ class WindowedStream(PendoStream):
     @abc.abstractmethod
     def reader(self, window: Window, asked: timedelta) -> Read:
         """Begin to read a window; `asked` is the length that was tried."""
+
+    def conditions(self) -> Record:
+        """What else the marks hold good for, to be kept with them."""
+        return {}
+
+    def outdated(self, state: Record) -> str | None:
+        """Say why what the state covers was read in another way, if it was."""
+        del state
+        return None
+
+    def given(self, read: Read, batch: list[Record]) -> None:
+        """Take note of records of a window that are out."""
 
     @property
     def width(self) -> int:
@@ -144,43 +157,31 @@ class WindowedStream(PendoStream):
             self._window = read.window
             for batch in batches:
                 yield from batch
+                self.given(read, batch)
                 self._tell()
                 self.run.look()
             self.run.look()
             self._close(read)
         self.run.look()
 
-    def _reads(self) -> Iterator[WindowRead]:
+    def _reads(self) -> Iterator[Read]:
         """Cut windows as they are asked for: those before them say how long they should be."""
         length = self._length
         for window in self._plan.windows(lambda: length.now):
-            yield WindowRead(
-                self.run,
-                self.row,
-                window,
-                asked=length.now,
-                findings=self._findings,
-                traffic=self.traffic,
-            )
+            yield self.reader(window, length.now)
 
     def _tell(self) -> None:
         self.progress.tell(self._window, self._read_time, self._plan.time)
 
     def _planned(self, now: datetime) -> tuple[datetime, Plan]:
         """Decide from settings and state what this run reads."""
-        settings = self.run.settings
-        grid = settings.grid(self._period)
-        state = self.stream_state
-        if settings.start_date:
-            start = grid.ceil(settings.start_date)
-        else:
-            start = grid.floor(self._mark("start") or settings.default_start(now))
-        end = grid.closed(now)
+        settings, grid = self.run.settings, self._grid
+        start, end = self.earliest(now), grid.closed(now)
         if start > now:
             self.logger.warning("%s: `start_date` is in the future; nothing is read", self.name)
         if settings.end_date and settings.end_date < end:
             end = min(end, grid.ceil(settings.end_date))
-        first_today = state.get("lookback_day") != self._today
+        first_today = self.stream_state.get("lookback_day") != self._today
         lookback = settings.lookback_days if first_today else settings.lookback_hours
         return start, plan(
             grid,
@@ -192,7 +193,7 @@ class WindowedStream(PendoStream):
         )
 
     def _known_marks(self) -> Marks | None:
-        """Marks of the state, on this period's buckets; none if they lack an app."""
+        """Marks of the state, on this period's buckets; none if all is to be read anew."""
         covered_from, covered_to = self._mark("covered_from"), self._mark("covered_to")
         if not covered_from or not covered_to or self.replication_method == "FULL_TABLE":
             return None
@@ -202,16 +203,11 @@ class WindowedStream(PendoStream):
                 "both would count twice; allowed is that of the state, or another schema with a "
                 "state of its own"
             )
-        known = str(self.stream_state.get("app_ids", "*"))
-        wanted = self.run.settings.app_ids
-        if known != "*" and not (wanted and {str(i) for i in wanted} <= set(known.split(","))):
-            self.logger.warning(
-                "%s: `app_ids` now names apps that were not read before; all is read anew",
-                self.name,
-            )
+        outdated = self.outdated(self.stream_state)
+        if outdated:
+            self.logger.warning("%s: %s; all is read anew", self.name, outdated)
             return None
-        grid = self.run.settings.grid(self._period)
-        marks = Marks(grid.ceil(covered_from), grid.floor(covered_to))
+        marks = Marks(self._grid.ceil(covered_from), self._grid.floor(covered_to))
         return marks if marks.covered_from < marks.covered_to else None
 
     def _mark(self, name: str) -> datetime | None:
@@ -231,8 +227,8 @@ class WindowedStream(PendoStream):
             start=to_text(self._start),
             covered_from=to_text(self._marks.covered_from),
             covered_to=to_text(self._marks.covered_to),
-            app_ids=app_ids_text(self.run.settings.app_ids),
             period=self._bucket,
+            **self.conditions(),
         )
         # the look-back is read once the forward part reaches what was covered before
         if self._plan.marks is None or window.end >= self._plan.marks.covered_to:
@@ -250,7 +246,7 @@ class WindowedStream(PendoStream):
     def settle(self) -> None:
         """Log the finished windows behind their rows, then STATE."""
         for read in self._finished:
-            self._sync_windows.log_read(self.name, read)
+            self._sync_windows.log_read(self.name, read, self.app_ids)
         self._finished.clear()
         super().settle()
 
