@@ -15,6 +15,7 @@ from pendo_emulator.sources import (
     PARAMETERS,
     check_parameters,
     event_rows,
+    has_window,
     object_rows,
 )
 from pendo_emulator.table import Table
@@ -72,7 +73,7 @@ def run(world: World, body: bytes) -> Answer:
     steps = _steps(body)
     source, parameters, series = _source(steps[0])
     window: Window | None = None
-    if source in EVENT_SOURCES:
+    if has_window(source, parameters, series, knobs):
         window = read_window(series, calendar, now, expressions)
     operations = _compiled(steps[1:], Compiler(expressions, knobs))
     if window is None:

@@ -14,7 +14,18 @@ from pendo_emulator.world import ALL_APPS, World
 
 Ask = Callable[..., list[dict[str, Any]]]
 ALL = {"appId": EVERY_APP}
-SIZES = {"app": 4, "page": 25, "feature": 60, "trackType": 21, "guide": 8, "accounts": 220}
+SIZES = {
+    "app": 4,
+    "page": 25,
+    "feature": 60,
+    "trackType": 21,
+    "guide": 9,
+    "group": 6,
+    "report": 6,
+    "accounts": 220,
+    "doNotProcessVisitors": 20,
+    "doNotProcessAccounts": 4,
+}
 
 
 @pytest.fixture(scope="module")
