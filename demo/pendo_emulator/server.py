@@ -63,13 +63,16 @@ class Emulator:
         """Return the ASGI application: Pendo's paths, and the emulator's own."""
         admin = Admin(self.world, self.region, self.faults, self.calls)
         api = PendoApi(self.world, self.region, self.keys, self.faults, self.calls)
-        return Starlette(
-            routes=[Mount("/_emulator", routes=admin.routes()), Mount("/", app=api)],
+        application = Starlette(
+            routes=[Mount("/_emulator", routes=admin.routes())],
             middleware=[
                 Middleware(_Breaking),
                 Middleware(GZipMiddleware, minimum_size=500, compresslevel=_QUICK),
             ],
         )
+        # not a mount: that would not match a path with a line break, which an id may hold
+        application.router.default = api
+        return application
 
 
 class _Breaking:
