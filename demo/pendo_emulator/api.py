@@ -44,9 +44,9 @@ class PendoApi:
         """Answer one request."""
         request = Request(scope, receive)
         body = await request.body()
-        path = scope["path"]
+        path = _endpoint(request)
         source = source_name(body) if path == _AGGREGATION else ""
-        with self._calls.running(_endpoint(request, path), source):
+        with self._calls.running(path, source):
             try:
                 response = await self._respond(request, path, source, body)
             except Refused as refusal:
@@ -120,8 +120,9 @@ def _found(request: Request) -> Found | None:
     return find(request.scope["raw_path"].decode(), encoded=encoded)
 
 
-def _endpoint(request: Request, path: str) -> str:
-    """Return the path with {id} for an id, by which calls are counted."""
+def _endpoint(request: Request) -> str:
+    """Return the path with {id} for an id, by which calls are counted and befallen by faults."""
+    path: str = request.scope["path"]
     try:
         found = _found(request)
     except Refused:

@@ -12,6 +12,13 @@ from pendo_emulator.refusals import Refused
 from pendo_emulator.world import ALL_APPS, World
 
 _ROOT = "/api/v1/"
+_SCHEMAS = {
+    "account": "account",
+    "visitor": "visitor",
+    "parentAccount": "parentAccount",
+    "AccountMetadata": "account",
+    "VisitorMetadata": "visitor",
+}
 _LISTED = ("page", "feature", "tracktype", "guide", "report")
 
 
@@ -89,9 +96,8 @@ def _shapeless(rows: Callable[[Asked], list[dict[str, Any]]], name: str) -> _Ans
 
 
 def _schema(asked: Asked) -> Any:
-    kind = asked.names["kind"].removesuffix("Metadata")
-    kind = kind[:1].lower() + kind[1:]
-    if kind not in ("account", "visitor", "parentAccount"):
+    kind = _SCHEMAS.get(asked.names["kind"])
+    if kind is None:
         raise Refused(404)
     if kind == "parentAccount" and asked.world.knobs.parent_accounts == "absent":
         raise Refused(404)

@@ -42,7 +42,7 @@ def guide_order(world: World) -> list[Row]:
     ]
     guides.sort(key=lambda guide: guide.get("attributes", {}).get("priority", 0))
     return [
-        {"guideId": guide["id"], "order": place, "name": guide["name"], "appId": guide["appId"]}
+        {"guideId": guide["id"], "order": place, "name": guide.get("name", "")}
         for place, guide in enumerate(guides)
     ]
 
@@ -55,13 +55,14 @@ def guide_history(guide: Row, since: int) -> list[Row]:
         ("edited", guide.get("lastUpdatedAt")),
     ]
     changes = [(moment, change) for change, moment in moments if moment and moment >= since]
+    users = {"created": guide.get("createdByUser"), "edited": guide.get("lastUpdatedByUser")}
     return [
         {
             "versionId": f"{guide['id']}-{moment:020d}",
             "guideId": guide["id"],
             "change": change,
             "modifiedAt": moment,
-            **({} if change == "published" else {"modifiedByUser": guide["lastUpdatedByUser"]}),
+            **({"modifiedByUser": users[change]} if users.get(change) else {}),
         }
         for moment, change in sorted(changes)
     ]

@@ -161,6 +161,13 @@ def test_calls_are_counted_by_endpoint(own: Any) -> None:
     assert own.emulator.calls.counts["/api/v1/visitor/{id}", ""] == 2
 
 
+def test_a_fault_befalls_an_endpoint(own: Any) -> None:
+    own.emulator.faults.add({"kind": "status", "path": "/api/v1/visitor/{id}", "status": 429})
+    answers = [own.get(f"/api/v1/visitor/{key}").status_code for key in ("null", "0")]
+
+    assert answers == [429, 200]
+
+
 def _reports(pendo: Any, query: str = "?expand=*") -> dict[str, Any]:
     return {one["name"]: one for one in pendo.get(f"/api/v1/report{query}").json()}
 
