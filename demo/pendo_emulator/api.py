@@ -127,7 +127,8 @@ def _endpoint(request: Request) -> str:
         found = _found(request)
     except Refused:
         return path
-    return found[0] if found else path
+    # other names in braces, such as {kind}, are of few and known values
+    return found[0] if found and "id" in found[2] else path
 
 
 def _allow(request: Request, *methods: str) -> None:
