@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
+from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 from tap_pendo.catalog import CATALOG
 from tap_pendo.tap import TapPendo
@@ -27,7 +28,7 @@ if t.TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
 GOLDEN = "tests/golden/catalog.json"
-DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md")
+DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md", "demo/README.md")
 PROJECT = "meltano.yml"
 # what the types of customers' own metadata are made from must not move with the calendar
 NOW = "2026-03-01T12:00:00Z"
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 def documents(root: Path) -> dict[Path, str]:
     """Each document as it should be."""
     catalog = discovered()
-    in_markdown = {"streams": stream_table(catalog)}
+    in_markdown = {"streams": stream_table(catalog), "switches": switch_table()}
     in_yaml = {}
     for name, plugin in PLUGINS.items():
         in_markdown[f"settings of {name}"] = setting_table(own(plugin))
@@ -139,6 +140,12 @@ def _source(row: Row) -> str:
     if path:
         return f"`GET {path}`"
     return f"aggregation, `{source}`" if source else "the tap itself"
+
+
+def switch_table() -> str:
+    """One line for each difficulty of the emulated Pendo."""
+    lines = [(f"`{one.name}`", one.about, "fatal" if one.fatal else "exact") for one in SWITCHES]
+    return _table(("Name", "What is difficult", "Ends"), lines)
 
 
 def setting_table(settings: dict[str, Rule]) -> str:
