@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
+from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Derived, EachOf, ReportResults, SyncWindows, Users, VisitorHistory
+from tap_pendo.objects import Derived
 from tap_pendo.tap import TapPendo
 from target_planhat.target import TargetPlanhat
 
@@ -28,7 +29,7 @@ if t.TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
 GOLDEN = "tests/golden/catalog.json"
-DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md")
+DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md", "demo/README.md")
 PROJECT = "meltano.yml"
 # what the types of customers' own metadata are made from must not move with the calendar
 NOW = "2026-03-01T12:00:00Z"
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 def documents(root: Path) -> dict[Path, str]:
     """Each document as it should be."""
     catalog = discovered()
-    in_markdown = {"streams": stream_table(catalog)}
+    in_markdown = {"streams": stream_table(catalog), "switches": switch_table()}
     in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
         in_markdown[f"settings of {name}"] = setting_table(own(plugin))
@@ -125,7 +126,7 @@ def stream_table(catalog: dict[str, t.Any]) -> str:
         entry = entries[row.name]
         key = ", ".join(f"`{name}`" for name in entry["key_properties"])
         about = f"{row.about}{_notes(row)}"
-        lines.append((f"`{row.name}`", about, key, _replication(row, entry), _source(row)))
+        lines.append((f"`{row.name}`", about, key, _replication(row, entry), row.origin))
     titles = ("Stream", "What it is", "Primary key", "Replication", "Pendo source")
     return _table(titles, lines)
 
@@ -150,23 +151,10 @@ def _replication(row: Kind, entry: dict[str, t.Any]) -> str:
     return f"incremental by `{entry['replication_key']}`"
 
 
-def _source(row: Kind) -> str:
-    match row:
-        case Derived():
-            return f"the rows of `{row.parent}`"
-        case Users():
-            return "the rows of all lists that name users"
-        case EachOf():
-            call = f"`GET {row.path}`" if row.path else "aggregation"
-            return f"{call}, for each of `{row.parent}`"
-        case ReportResults():
-            return "`GET /api/v1/report/{id}/results.json`"
-        case VisitorHistory():
-            return "`GET /api/v1/visitor/{id}/history`, for each visitor and day"
-        case SyncWindows():
-            return "the tap itself"
-    path, source = getattr(row, "path", None), getattr(row, "source", None)
-    return f"`GET {path}`" if path else f"aggregation, `{source}`"
+def switch_table() -> str:
+    """One line for each difficulty of the emulated Pendo."""
+    lines = [(f"`{one.name}`", one.about, "fatal" if one.fatal else "exact") for one in SWITCHES]
+    return _table(("Name", "What is difficult", "Ends"), lines)
 
 
 def setting_table(settings: dict[str, Rule]) -> str:

@@ -12,11 +12,26 @@ from starlette.routing import Route
 
 from pendo_emulator.calls import Calls
 from pendo_emulator.clock import format_moment, parse_moment
+from pendo_emulator.events import EVER
 from pendo_emulator.knobs import Knobs
 from pendo_emulator.switches import SWITCHES, Emulated
+from pendo_emulator.truth import SUMMED
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
-_KINDS = ("app", "page", "feature", "tracktype", "guide", "segment", "accounts", "visitors")
+_KINDS = (
+    "app",
+    "page",
+    "feature",
+    "tracktype",
+    "guide",
+    "segment",
+    "group",
+    "report",
+    "accounts",
+    "visitors",
+    "doNotProcessVisitors",
+    "doNotProcessAccounts",
+)
 
 
 class Administered(Emulated, Protocol):
@@ -54,6 +69,7 @@ class Admin:
             ("DELETE", "/definitions/{kind}/{id:path}", self._undefine),
             ("GET", "/truth/sums", self._sums),
             ("GET", "/truth/count", self._count),
+            ("GET", "/truth/history", self._history),
             ("GET", "/calls", self._report),
             ("DELETE", "/calls", self._forget),
         ]
@@ -129,11 +145,21 @@ class Admin:
         kind = asked["kind"]
         if kind in _KINDS:
             return {"rows": self._world.count(kind), "events": 0}
+        if kind in EVER:
+            return {"rows": await asyncio.to_thread(self._world.count, kind), "events": 0}
         first, last = _span(request)
         period = asked.get("period", "hour")
         rows = await asyncio.to_thread(self._world.count, kind, first, last, period)
+        if kind not in SUMMED:
+            return {"rows": rows, "events": 0}
         sums = await asyncio.to_thread(self._world.sums, kind, first, last)
         return {"rows": rows, "events": sum(sums.values())}
+
+    async def _history(self, request: Request) -> Any:
+        """Return the number of rows of `visitor` in the 24 hours from `start`, ms or ISO 8601."""
+        asked = request.query_params
+        start, visitor = _moment(asked["start"]), asked["visitor"]
+        return {"rows": await asyncio.to_thread(self._world.history_count, visitor, start)}
 
     async def _report(self, _request: Request) -> Any:
         return self._calls.report()
@@ -145,8 +171,8 @@ class Admin:
 
 def _span(request: Request) -> tuple[int, int]:
     """Return first and last of the query, epoch milliseconds or ISO 8601, as milliseconds."""
-    first, last = (_moment(request.query_params[name]) for name in ("first", "last"))
-    return first, last
+    asked = request.query_params
+    return _moment(asked["first"]), _moment(asked["last"])
 
 
 def _moment(text: str) -> int:

@@ -37,13 +37,13 @@ class Alterations:
         return row
 
     def schema(self, kind: str, apps: tuple[int, ...]) -> Schema:
-        """Return the metadata schema of visitor or account as it is now."""
+        """Return the metadata schema of visitor, account or parentAccount as it is now."""
         known = metadata_schema(kind, apps)
         return {
             **known,
             **{
                 group: {**known.get(group, {}), **fields}
-                for group, fields in self._added[kind].items()
+                for group, fields in self._added.get(kind, {}).items()
             },
         }
 

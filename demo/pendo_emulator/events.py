@@ -19,7 +19,21 @@ SHARES = {
     "trackEvents": 0.3,
     "guideEvents": 0.15,
     "pollEvents": 0.03,
+    "emailEvents": 0.02,
+    "agenticEvents": 0.02,
 }
+# Sources that show the happenings of another one.
+ORIGINS = {
+    "singleEvents": "events",
+    "rawEvents": "events",
+    "recordingMetadata": "events",
+    "guidesSeen": "guideEvents",
+    "guidesSeenEver": "guideEvents",
+    "pollsSeen": "pollEvents",
+    "pollsSeenEver": "pollEvents",
+}
+EVER = ("guidesSeenEver", "pollsSeenEver")
+GUIDES_SEEN, POLLS_SEEN = ("guidesSeen", "guidesSeenEver"), ("pollsSeen", "pollsSeenEver")
 LATEST = 8 * HOUR  # no event arrives later than this after it happened
 SESSION = 8 * HOUR
 
@@ -45,7 +59,13 @@ VISITOR, ENTITY, _SESSION_BITS = 48, 36, 30  # how far left they stand in a key
 _ACCOUNT, _DEVICE, _TAB, _VARIANT = 1 << 35, 1 << 34, 1 << 33, 7 << _SESSION_BITS
 _EVERYTHING = _ACCOUNT | _DEVICE | _TAB | _VARIANT
 _SESSION = (1 << _SESSION_BITS) - 1
-_VARYING = {"pageEvents", "featureEvents", "trackEvents", "guideEvents", "pollEvents"}
+_VARYING = SHARES.keys() - {"events"}
+_UNLIKE = {"agenticEvents"}  # each event has an id of its own, so no two are alike
+
+
+def origin(source: str) -> str:
+    """Return the source whose happenings a source shows: most often its own."""
+    return ORIGINS.get(source, source)
 
 
 def facts(key: int) -> tuple[int, int, int, int, int, int, int]:
@@ -121,11 +141,11 @@ class Activity:
 
     def shards(self, source: str) -> list[Shard]:
         """Return the ranges of visitors that a source is made by, in the order of their ids."""
-        return self._shards[source]
+        return self._shards[origin(source)]
 
     def shard_of(self, source: str, visitor_id: str) -> int:
         """Return the number of the range that an id, known or not, belongs to."""
-        return max(bisect_right(self._starts[source], visitor_id) - 1, 0)
+        return max(bisect_right(self._starts[origin(source)], visitor_id) - 1, 0)
 
     def place(self, source: str, entity: Entity) -> int:
         """Return the place of an entity (by its id) among those of a source.
@@ -147,6 +167,7 @@ class Activity:
 
     def between(self, source: str, first: int, last: int, shard: Shard, now: int) -> list[Event]:
         """Return the events of [first, last) that had arrived by `now`; times in ms."""
+        source = origin(source)
         events: list[Event] = []
         for hour in range(first - first % HOUR, min(last, now + 1), HOUR):
             made = self._hour(source, hour, shard)
@@ -172,6 +193,7 @@ class Activity:
         visitor_masks, entity_masks = self._visitor_masks, self._entity_masks[source]
         people, kinds = len(tickets), len(entity_masks)
         session = start // SESSION
+        twins = -1 if source in _UNLIKE else _TWINS
         events: list[Event] = []
         add = events.append
         for offset, wait, lot, kind, flags, burst, lateness in _DRAW.iter_unpack(lots):
@@ -189,7 +211,7 @@ class Activity:
             else:
                 delay = wait % (_HOURS if lateness < _LATE else LATEST)
             add((key, moment, moment + delay))
-            step = 0 if burst == _TWINS else _STEP
+            step = 0 if burst == twins else _STEP
             for _ in range(_MORE[burst]):
                 moment += step
                 add((key, moment, moment + delay))

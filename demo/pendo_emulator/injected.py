@@ -7,7 +7,7 @@ from typing import Any
 
 from pendo_emulator.clock import parse_moment
 from pendo_emulator.definitions import ALL_EVENTS, DEFAULT_APP
-from pendo_emulator.events import SHARES
+from pendo_emulator.events import SHARES, origin
 from pendo_emulator.periods import HOUR
 from pendo_emulator.rows import BUCKETS, ENTITY_FIELDS, MEASURES, Measures, Row
 from pendo_emulator.values import fingerprint
@@ -71,7 +71,9 @@ def read_event(event: dict[str, Any], now: int) -> tuple[str, Injected]:
         if source == "events":
             fields["pageId"] = ALL_EVENTS
     else:
-        fields |= {"browserTime": moment, "guideTimestamp": moment, "receivedTime": now}
+        fields["browserTime"] = moment
+    if source in ("guideEvents", "pollEvents"):
+        fields |= {"guideTimestamp": moment, "receivedTime": now}
     return source, Injected(moment, now, fields)
 
 
@@ -91,3 +93,11 @@ def merged(
         found[2] = min(found[2], one.moment)
         found[3] = max(found[3], one.moment)
     return list(groups.values())
+
+
+def single(source: str, one: Injected) -> Row:
+    """Return the row of an injected event in a source of single rows."""
+    if source == origin(source):
+        return one.fields
+    row = {name: value for name, value in one.fields.items() if name != "pageId"}
+    return {**row, "browserTime": one.moment}

@@ -57,11 +57,15 @@ _GROUPS: dict[str, dict[str, dict[str, str]]] = {
         "pendo": {"donotprocess": "boolean"},
         "salesforce": {"id": "string", "ownername": "string", "opportunityamount": "float"},
     },
+    "parentAccount": {
+        "auto": {"id": "string", **dict.fromkeys(_TIMES, "time")},
+        "custom": {"region": "string", "headcount": "integer"},
+    },
 }
 
 
 def metadata_schema(kind: str, apps: tuple[int, ...]) -> Schema:
-    """Return {group: {field: definition}} of visitor or account, with the per-app groups."""
+    """Return {group: {field: definition}} of account, visitor or parentAccount, and of the apps."""
     groups = dict(_GROUPS[kind])
     per_app = {"id": "string", "idhash": "integer", **dict.fromkeys(_TIMES, "time")}
     for app in apps:

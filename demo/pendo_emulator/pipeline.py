@@ -17,10 +17,10 @@ from pendo_emulator.operators import OPERATORS
 from pendo_emulator.periods import HOUR, Calendar
 from pendo_emulator.refusals import Refused, bad_pipeline
 from pendo_emulator.sources import (
-    EVENT_SOURCES,
     PARAMETERS,
     check_parameters,
     event_rows,
+    has_window,
     object_rows,
 )
 from pendo_emulator.table import Chunk, Table, settled
@@ -188,7 +188,7 @@ def _source(step: Any, compiler: Compiler, *, iterative: bool = False) -> _Sourc
         raise bad_pipeline(f"bad source: unknown source type {name}")
     parameters = check_parameters(name, given)
     world, now = compiler.world, compiler.now
-    if name not in EVENT_SOURCES:
+    if not has_window(name, parameters, series, world.knobs):
         table = object_rows(world, name, parameters, now)
         return _Source(lambda _window: table, None)
     window = read_window(series, world.calendar, now, compiler.scope, iterative=iterative)

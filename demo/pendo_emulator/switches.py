@@ -139,7 +139,9 @@ SWITCHES: tuple[Switch, ...] = (
         _faults(*_everywhere(kind="truncate", bytes=512), *_everywhere(kind="truncate", rows=1)),
     ),
     # answers of another form
-    Switch("null-results", "No rows are null, not [].", _knobs(empty_results="null")),
+    Switch(
+        "null-results", "Where there are no rows, results is null.", _knobs(empty_results="null")
+    ),
     Switch(
         "unknown-fields",
         "Each row and each object of a list has fields that nobody knows.",
@@ -240,7 +242,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "retagged",
-        "Two days of three days ago count for other pages, features and track types, or for none.",
+        "Events of the two days before yesterday count for other entities, or for none.",
         _world(oddities.retag_yesterday),
     ),
     Switch(

@@ -26,7 +26,7 @@ from tap_pendo.schemas import single_events as single
 from tap_pendo.windows import HOUR
 
 if t.TYPE_CHECKING:
-    from tap_pendo.shapes import Field
+    from tap_pendo.shapes import Field, Shape
 
 
 def _grouped(name: str, about: str, source: str, entity: Field) -> Events:
@@ -37,6 +37,31 @@ def _grouped(name: str, about: str, source: str, entity: Field) -> Events:
         shape=e.grouped(entity),
         identity=(e.VISITOR, e.ACCOUNT, e.APP, entity, *e.DIMENSIONS),
         objects=e.OBJECT_DIMENSIONS,
+    )
+
+
+def _metadata(name: str, about: str, kind: str) -> Definitions:
+    return Definitions(
+        name=name,
+        about=about,
+        path=f"/api/v1/metadata/schema/{kind}",
+        shape=others.METADATA_FIELD,
+        keys=("group", "field"),
+        rows=deriving.metadata_fields,
+        absent=kind == "parentAccount",
+    )
+
+
+def _undescribed(name: str, about: str, path: str, shape: Shape) -> Definitions:
+    """Make the row of a list that nobody has described: whatever Pendo sends is kept."""
+    return Definitions(
+        name=name,
+        about=about,
+        path=f"/api/v1/{path}",
+        shape=shape,
+        keys=(),
+        rows=deriving.any_rows,
+        verified=False,
     )
 
 
@@ -170,14 +195,8 @@ _DEFINED: tuple[Kind, ...] = (
         shape=guides.GUIDE_HISTORY,
         verified=False,
     ),
-    Definitions(
-        name="guide_order",
-        about="Order in which automatic guides come.",
-        path="/api/v1/guide/order",
-        shape=guides.GUIDE_ORDER,
-        keys=(),
-        rows=deriving.any_rows,
-        verified=False,
+    _undescribed(
+        "guide_order", "Order in which automatic guides come.", "guide/order", guides.GUIDE_ORDER
     ),
     Definitions(
         name="reports",
@@ -215,66 +234,30 @@ _DEFINED: tuple[Kind, ...] = (
         about="Pendo users who made, changed or own pages, features, guides, reports …",
         shape=others.PENDO_USER,
     ),
-    Definitions(
-        name="metadata_accounts",
-        about="Metadata fields of accounts.",
-        path="/api/v1/metadata/schema/account",
-        shape=others.METADATA_FIELD,
-        keys=("group", "field"),
-        rows=deriving.metadata_fields,
+    _metadata("metadata_accounts", "Metadata fields of accounts.", "account"),
+    _metadata("metadata_visitors", "Metadata fields of visitors.", "visitor"),
+    _metadata(
+        "metadata_parent_accounts",
+        "Metadata fields of parent accounts, if there are any.",
+        "parentAccount",
     ),
-    Definitions(
-        name="metadata_visitors",
-        about="Metadata fields of visitors.",
-        path="/api/v1/metadata/schema/visitor",
-        shape=others.METADATA_FIELD,
-        keys=("group", "field"),
-        rows=deriving.metadata_fields,
+    _undescribed(
+        "metadata_dependencies",
+        "Where metadata fields are used.",
+        "metadata/dependencies",
+        others.UNKNOWN,
     ),
-    Definitions(
-        name="metadata_parent_accounts",
-        about="Metadata fields of parent accounts, if there are any.",
-        path="/api/v1/metadata/schema/parentAccount",
-        shape=others.METADATA_FIELD,
-        keys=("group", "field"),
-        rows=deriving.metadata_fields,
-        absent=True,
+    _undescribed(
+        "exclude_lists", "Entries of Pendo's exclude list.", "blacklist", others.EXCLUDE_LIST
     ),
-    Definitions(
-        name="metadata_dependencies",
-        about="Where metadata fields are used.",
-        path="/api/v1/metadata/dependencies",
-        shape=others.UNKNOWN,
-        keys=(),
-        rows=deriving.any_rows,
-        verified=False,
+    _undescribed(
+        "server_names",
+        "Host names that Pendo has seen, with their flags.",
+        "servername",
+        others.SERVER_NAME,
     ),
-    Definitions(
-        name="exclude_lists",
-        about="Entries of Pendo's exclude list.",
-        path="/api/v1/blacklist",
-        shape=others.EXCLUDE_LIST,
-        keys=(),
-        rows=deriving.any_rows,
-        verified=False,
-    ),
-    Definitions(
-        name="server_names",
-        about="Host names that Pendo has seen, with their flags.",
-        path="/api/v1/servername",
-        shape=others.SERVER_NAME,
-        keys=(),
-        rows=deriving.any_rows,
-        verified=False,
-    ),
-    Definitions(
-        name="feedback_options",
-        about="Configuration of Pendo Feedback.",
-        path="/api/v1/feedback/options",
-        shape=others.UNKNOWN,
-        keys=(),
-        rows=deriving.any_rows,
-        verified=False,
+    _undescribed(
+        "feedback_options", "Configuration of Pendo Feedback.", "feedback/options", others.UNKNOWN
     ),
     Definitions(
         name="do_not_process_visitors",
@@ -290,14 +273,11 @@ _DEFINED: tuple[Kind, ...] = (
         shape=others.ACCOUNT_ONLY,
         keys=("account_id",),
     ),
-    Definitions(
-        name="bulk_deletion_jobs",
-        about="Jobs that delete visitors or accounts.",
-        path="/api/v1/bulkdelete",
-        shape=others.BULK_DELETION_JOB,
-        keys=(),
-        rows=deriving.any_rows,
-        verified=False,
+    _undescribed(
+        "bulk_deletion_jobs",
+        "Jobs that delete visitors or accounts.",
+        "bulkdelete",
+        others.BULK_DELETION_JOB,
     ),
 )
 

@@ -13,7 +13,6 @@ import itertools
 import logging
 import random
 import re
-import threading
 import time
 import typing as t
 from datetime import datetime
@@ -34,6 +33,7 @@ from tap_pendo.errors import (
     ThrottledError,
     UnavailableError,
 )
+from tap_pendo.limiter import Limiter
 from tap_pendo.traffic import Traffic
 from tap_pendo.windows import UTC
 
@@ -75,36 +75,6 @@ class Access:
 
     valid: bool
     write: bool = False
-
-
-class Limiter:
-    """At most so many calls a second to each endpoint, over all threads."""
-
-    def __init__(
-        self,
-        per_second: float,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._gap = 1 / per_second
-        self._clock, self._sleep = clock, sleep
-        self._next: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def wait(self, endpoint: str) -> None:
-        """Take the endpoint's next free moment and sleep until it comes."""
-        with self._lock:
-            now = self._clock()
-            turn = max(self._next.get(endpoint, now), now)
-            self._next[endpoint] = turn + self._gap
-        if turn > now:
-            self._sleep(turn - now)
-
-    def pause(self, endpoint: str, seconds: float) -> None:
-        """Let nobody call the endpoint for a while."""
-        with self._lock:
-            until = self._clock() + seconds
-            self._next[endpoint] = max(self._next.get(endpoint, until), until)
 
 
 class PendoClient:

@@ -34,6 +34,11 @@ class Kind:
         """Whether it is read without a catalogue."""
         return self.selected and self.verified
 
+    @property
+    def origin(self) -> str:
+        """Where its rows come from, in Markdown."""
+        return "the tap itself"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SyncWindows(Kind):
@@ -62,6 +67,11 @@ class Definitions(Kind):
     series: bool = False
     """Whether Pendo may want a time series all the same; then all time is asked for."""
 
+    @property
+    def origin(self) -> str:
+        """The call."""
+        return f"`GET {self.path}`" if self.path else f"aggregation, `{self.source}`"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Derived(Kind):
@@ -72,12 +82,22 @@ class Derived(Kind):
     keys: tuple[str, ...]
     derive: Derive
 
+    @property
+    def origin(self) -> str:
+        """The parent."""
+        return f"the rows of `{self.parent}`"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Users(Kind):
     """Pendo users, gathered from all lists that name them."""
 
     shape: Shape
+
+    @property
+    def origin(self) -> str:
+        """The lists."""
+        return "the rows of all lists that name users"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,10 +116,21 @@ class EachOf(Kind):
     body: Callable[[dict[str, str], bool], Body] | None = None
     """Makes the request from the ids, and from whether anonymous visitors are to be left out."""
 
+    @property
+    def origin(self) -> str:
+        """The call, and for what it is made."""
+        call = f"`GET {self.path}`" if self.path else "aggregation"
+        return f"{call}, for each of `{self.parent}`"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportResults(Kind):
     """The results of the reports of the setting `report_ids`."""
+
+    @property
+    def origin(self) -> str:
+        """The call."""
+        return "`GET /api/v1/report/{id}/results.json`"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +142,11 @@ class People(Kind):
     metadata_kind: str
     anonymous: bool = False
     """Whether some have no identity, to be left out by `include_anonymous_visitors`."""
+
+    @property
+    def origin(self) -> str:
+        """The source."""
+        return f"aggregation, `{self.source}`"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,6 +165,11 @@ class Events(Kind):
     time: Field | None = None
     longest: timedelta = LENGTHS[-1]
     """Most time that is asked for at once: less for sources with very many rows."""
+
+    @property
+    def origin(self) -> str:
+        """The source."""
+        return f"aggregation, `{self.source}`"
 
     @property
     def grouped(self) -> bool:
@@ -165,3 +206,8 @@ class VisitorHistory(Kind):
     shape: Shape
     identity: tuple[Field, ...]
     time: Field
+
+    @property
+    def origin(self) -> str:
+        """The call, and for what it is made."""
+        return "`GET /api/v1/visitor/{id}/history`, for each visitor and day"

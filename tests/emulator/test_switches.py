@@ -51,9 +51,9 @@ class Fresh:
         return rows
 
     def span(self) -> tuple[int, int]:
-        """Return the seven days before the present hour, ms."""
+        """Return the three days before the present hour, ms."""
         now = self.emulator.clock.now()
-        return now - now % HOUR - 7 * DAY, now - now % HOUR
+        return now - now % HOUR - 3 * DAY, now - now % HOUR
 
 
 @pytest.fixture
