@@ -192,6 +192,7 @@ _DEFINED: tuple[Kind, ...] = (
         parent="guides",
         items=deriving.its_id("guideId"),
         path="/api/v1/guide/{guideId}/history",
+        rows=deriving.any_rows,
         shape=guides.GUIDE_HISTORY,
         verified=False,
     ),

@@ -12,10 +12,18 @@ from tap_pendo.shapes import ANY, BOOLEAN, INTEGER, NUMBER, STRING, TIME, Field,
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+
+def _as_it_is(value: t.Any) -> t.Any:
+    """Keep whole numbers whole: ids among them may be longer than a float can hold."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole else NUMBER.fit(value)
+
+
+_NUMBER = Type(NUMBER.schema, _as_it_is)
 _JSON_TYPES: dict[str, Type] = {
     "string": STRING,
     "integer": INTEGER,
-    "number": NUMBER,
+    "number": _NUMBER,
     "boolean": BOOLEAN,
 }
 
@@ -26,16 +34,20 @@ def shape_of(rows: Iterable[dict[str, t.Any]], reserved: Collection[str]) -> Sha
     A whole number may have a fraction in the next row, so all numbers are `number`; lists, objects
     and mixed values are of any type.
     """
-    kinds: dict[str, set[Type]] = {}
+    kinds: dict[str, Type | None] = {}
     for row in rows:
         for name, value in row.items():
             if name not in reserved:
-                seen = kinds.setdefault(name, set())
-                if value is not None:
-                    seen.add(_kind(value))
-    return Shape(
-        *(_field(name, seen.pop() if len(seen) == 1 else ANY) for name, seen in kinds.items())
-    )
+                kinds[name] = _widened(kinds.get(name), value)
+    return Shape(*(_field(name, kind or ANY) for name, kind in kinds.items()))
+
+
+def _widened(known: Type | None, value: t.Any) -> Type | None:
+    """Type of a column that has held `known` and now holds a value; None while all were null."""
+    if value is None:
+        return known
+    kind = _kind(value)
+    return kind if known in (None, kind) else ANY
 
 
 def shape_from(properties: dict[str, t.Any], reserved: Collection[str]) -> Shape:
@@ -60,5 +72,5 @@ def _kind(value: t.Any) -> Type:
     if isinstance(value, bool):
         return BOOLEAN
     if isinstance(value, (int, float)):
-        return NUMBER
+        return _NUMBER
     return STRING if isinstance(value, str) else ANY

@@ -113,6 +113,7 @@ class EachOf(Kind):
     shape: Shape
     keys: tuple[str, ...] = ()
     path: str | None = None
+    rows: Answer = rows_of_list
     body: Callable[[dict[str, str], bool], Body] | None = None
     """Makes the request from the ids, and from whether anonymous visitors are to be left out."""
 

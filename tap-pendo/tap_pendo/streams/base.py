@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
     from tap_pendo.aggregation import Body
     from tap_pendo.objects import Kind
+    from tap_pendo.progress import Status
     from tap_pendo.run import Run
     from tap_pendo.traffic import Traffic
 
@@ -55,6 +56,7 @@ class PendoStream(Stream):
         self.progress = Progress(row.name, run.clock)
         self.traffic = self.progress.traffic
         self._nul_told = False
+        self._written = True
         self._due: Record = {}
         self._activates = False
         self._taken = self._keyless = self._first_keyless = 0
@@ -89,6 +91,7 @@ class PendoStream(Stream):
         if self.run.aborted:
             return
         self.progress.start()
+        self._written = self.selected
         try:
             yield from self.read()
         except ForbiddenError as error:
@@ -103,18 +106,27 @@ class PendoStream(Stream):
         self.report()
 
     def report(self) -> None:
-        """Say in one line of the log what the stream did."""
+        """Say in one line of the log what the stream did, and what is derived from it."""
         if self.name in self.run.skipped:
-            self.progress.end("skipped")
+            self.tell("skipped")
         elif self.name in self.run.failed or self.run.aborted:
-            self.progress.end("failed")
+            self.tell("failed")
         else:
-            self.progress.end("ok")
+            self.tell("ok")
+
+    def tell(self, status: Status) -> None:
+        """Write the line."""
+        self.progress.end(status)
+        for stream in self.child_streams:
+            t.cast("PendoStream", stream).parent_ended(status)
+
+    def parent_ended(self, status: Status) -> None:
+        """Take note that a stream from which this one is derived has ended."""
 
     def post_process(self, row: Record, context: types.Context | None = None) -> Record:
-        """Count each record, and make it one that PostgreSQL can hold."""
+        """Count each record that is written, and make it one that PostgreSQL can hold."""
         del context
-        self.progress.rows += 1
+        self.progress.rows += self._written
         return self.storable(row) if self.traffic.nul else row
 
     def storable(self, row: Record) -> Record:

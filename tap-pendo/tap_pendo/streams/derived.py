@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_pendo.objects import Derived, Users
+    from tap_pendo.progress import Status
     from tap_pendo.run import Run
     from tap_pendo.shapes import JsonSchema
     from tap_pendo.traffic import Traffic
@@ -72,6 +73,11 @@ class DerivedStream(PendoStream):
     def report(self) -> None:
         """Say nothing at its own turn: its rows are still to come."""
 
+    def parent_ended(self, status: Status) -> None:
+        """Say what came with the parent's rows."""
+        if self._on:
+            self.tell(status)
+
     def take(self, row: Record) -> None:
         """Write what is made of a row of the parent."""
         if self._on:
@@ -87,9 +93,7 @@ class DerivedStream(PendoStream):
     def complete(self, *, whole: bool) -> None:
         """Activate the version of a whole read."""
         self.tell_keyless()
-        if self._on:
-            self.progress.freshness = 0.0
-            super().report()
+        self.progress.freshness = 0.0
         if self._on and whole and self._stream_version is not None:
             self._write_activate_version_message(self._stream_version)
 

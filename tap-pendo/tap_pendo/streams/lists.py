@@ -128,8 +128,7 @@ class ListStream(PendoStream):
             if getattr(row, "absent", False) and error.status == _NOT_FOUND:
                 return []
             raise
-        rows = getattr(row, "rows", None)
-        found: list[Raw] | None = rows(answer) if rows else answer
+        found = row.rows(answer)
         if found is None:
             raise StreamError(f"{row.path}: the answer is not a list of objects")
         return found

@@ -1,0 +1,142 @@
+"""The history of each visitor: whole, in base64 where ids need it, and resumable within a day."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import timedelta
+
+import pytest
+from pendo_emulator.server import serve
+from pendo_emulator.world import World
+from tap_pendo.streams import history
+from tap_pendo.windows import from_text, to_ms
+
+from tests.conftest import NOW, TapRunner
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pendo_emulator.server import Emulator
+
+    from tests.conftest import Output
+
+SELECT = ("visitor_history",)
+START = NOW.replace(hour=0, minute=0, second=0) - timedelta(days=3)
+
+
+@pytest.fixture
+def pendo() -> Iterator[Emulator]:
+    """Serve few visitors: each costs a call a day."""
+    with serve(World(events_per_day=300, visitors=120, accounts=40)) as emulator:
+        emulator.clock.set(NOW.isoformat())
+        yield emulator
+
+
+def truth(pendo: Emulator, days: int = 3) -> int:
+    """Rows of all visitors, of the days that are closed."""
+    visitors = [v["visitorId"] for v in pendo.world.visitors(pendo.clock.now(), identified=True)]
+    starts = [to_ms(START + timedelta(days=n)) for n in range(days)]
+    return sum(pendo.world.history_count(v, start) for v in visitors for start in starts)
+
+
+def run(tap: TapRunner, **more: t.Any) -> Output:
+    return tap.run(select=SELECT, start_date=START.isoformat(), **more)
+
+
+def test_every_visitor_of_every_closed_day(tap: TapRunner) -> None:
+    output = run(tap)
+    assert tap.exit_code == 0
+    records = output.records("visitor_history")
+    assert len(records) == truth(tap.pendo) > 20
+    assert len({r["row_id"] for r in records}) == len(records)
+    odd = {r["visitor_id"] for r in records if not r["visitor_id"].isascii()}
+    assert odd
+    days = output.records("sync_windows")
+    assert [d["window_start"][:10] for d in days] == ["2026-03-10", "2026-03-09", "2026-03-08"]
+    assert sum(d["rows"] for d in days) == len(records)
+    assert output.state["bookmarks"]["visitor_history"]["begun"] is None
+
+
+def test_the_same_rows_at_every_read(tap: TapRunner) -> None:
+    once, again = run(tap, concurrency=1), run(tap, concurrency=6)
+    ids = {r["row_id"] for r in once.records("visitor_history")}
+    assert ids == {r["row_id"] for r in again.records("visitor_history")}
+
+
+def test_calls_run_side_by_side(tap: TapRunner) -> None:
+    fault = {"kind": "delay", "seconds": 0.05, "path": "/api/v1/visitor/{id}/history"}
+    tap.pendo.faults.add({**fault, "times": 60})
+    run(tap, concurrency=4)
+    assert tap.pendo.calls.most_at_once == 4
+
+
+def test_a_day_that_is_broken_off_goes_on_behind_its_last_visitor(
+    tap: TapRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "STRETCH", 5)
+    fault = {"kind": "status", "status": 400, "path": "/api/v1/visitor/{id}/history"}
+    tap.pendo.faults.add({**fault, "times": None, "after": 80})
+    first = run(tap, concurrency=1)
+    assert tap.exit_code == 1
+    begun = first.state["bookmarks"]["visitor_history"]["begun"]
+    assert begun["rows"] > 0
+    tap.pendo.faults.clear()
+    tap.pendo.calls.clear()
+    tap.pendo.clock.advance(1)
+    second = run(tap, state=first.state)
+    assert tap.exit_code == 0
+    path = "/api/v1/visitor/{id}/history"
+    asked = sum(n for (p, _), n in tap.pendo.calls.counts.items() if p == path)
+    ids = [r["row_id"] for out in (first, second) for r in out.records("visitor_history")]
+    assert len(set(ids)) == truth(tap.pendo)
+    whole = TapRunner(tap.pendo)
+    tap.pendo.calls.clear()
+    whole.run(select=SELECT, start_date=START.isoformat())
+    all_of_it = sum(n for (p, _), n in tap.pendo.calls.counts.items() if p == path)
+    assert asked < all_of_it
+    # the day has one read_at, of its first part, so that its row in sync_windows fits all rows
+    (day,) = [
+        w for w in second.records("sync_windows") if w["window_start"] == begun["window_start"]
+    ]
+    assert day["read_at"] == begun["read_at"]
+    of_day = {
+        r["row_id"]
+        for out in (first, second)
+        for r in out.records("visitor_history")
+        if r["read_at"] == day["read_at"] and r["ts"][:10] == day["window_start"][:10]
+    }
+    assert day["rows"] == len(of_day)
+
+
+def test_no_further_back_than_pendo_keeps_it(tap: TapRunner) -> None:
+    tap.pendo.knobs.old_history = 400
+    made = tap.tap(select=SELECT, start_date="2020-01-01")
+    stream = made.streams["visitor_history"]
+    earliest = stream.earliest(NOW)  # type: ignore[attr-defined]
+    assert NOW - timedelta(days=180) <= earliest < NOW - timedelta(days=179)
+    tap.run(select=SELECT, start_date="2020-01-01", end_date=(earliest + timedelta(1)).isoformat())
+    assert tap.exit_code == 0
+
+
+def test_a_visitor_who_was_deleted_meanwhile_has_no_rows(tap: TapRunner) -> None:
+    fault = {"kind": "status", "status": 404, "path": "/api/v1/visitor/{id}/history"}
+    tap.pendo.faults.add({**fault, "times": 3})
+    output = run(tap)
+    assert tap.exit_code == 0
+    assert output.records("visitor_history")
+
+
+def test_ids_are_in_no_message(tap: TapRunner, caplog: pytest.LogCaptureFixture) -> None:
+    fault = {"kind": "status", "status": 500, "path": "/api/v1/visitor/{id}/history"}
+    tap.pendo.faults.add({**fault, "times": 20})
+    run(tap)
+    ids = [v["visitorId"] for v in tap.pendo.world.visitors(tap.pendo.clock.now(), identified=True)]
+    said = caplog.text
+    assert "/api/v1/visitor/{id}/history: 500" in said
+    assert not [i for i in ids if len(i) > 6 and i in said]
+
+
+def test_the_latest_day_is_one_that_is_over(tap: TapRunner) -> None:
+    output = run(tap)
+    marks = output.state["bookmarks"]["visitor_history"]
+    assert from_text(marks["covered_to"]) == NOW.replace(hour=0, minute=0, second=0)
