@@ -105,6 +105,8 @@ class TapRunner:
         for name, stream in made.streams.items():
             if select:
                 stream.selected = name in {*select, "sync_windows"}
+        # the SCHEMA messages of streams that are off by default follow the selection at this time
+        made.setup_mapper()
         return made
 
     def run(
