@@ -21,6 +21,7 @@ usage() {
     cat <<'TXT'
 ./do demo           Pendo (emulated) into PostgreSQL (embedded), end to end
 ./do test [ARGS]    the tests (ARGS go to pytest)
+./do test-all       the tests with the whole of their long matrices
 ./do check          lint, types, import floors, generated files
 ./do format         format, and fix what can be fixed
 ./do generate       write the generated tables and the golden catalogue anew
@@ -33,7 +34,7 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | test | check | format | generate | bench | pins | run) install ;;
+    demo | test | test-all | check | format | generate | bench | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -43,6 +44,7 @@ export PATH UV_COMPILE_BYTECODE=1
 case "$command" in
     demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
     test) exec python -m pytest "$@" ;;
+    test-all) exec python -m pytest --all "$@" ;;
     check)
         ruff check
         ruff format --check

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
+from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 from tap_pendo.catalog import CATALOG
+from tap_pendo.objects import Derived
 from tap_pendo.tap import TapPendo
 from target_planhat.target import TargetPlanhat
 
@@ -22,12 +24,12 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from singer_sdk.plugin_base import PluginBase
-    from tap_pendo.catalog import Row
+    from tap_pendo.objects import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
 GOLDEN = "tests/golden/catalog.json"
-DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md")
+DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md", "demo/README.md")
 PROJECT = "meltano.yml"
 # what the types of customers' own metadata are made from must not move with the calendar
 NOW = "2026-03-01T12:00:00Z"
@@ -55,8 +57,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 def documents(root: Path) -> dict[Path, str]:
     """Each document as it should be."""
     catalog = discovered()
-    in_markdown = {"streams": stream_table(catalog)}
-    in_yaml = {}
+    in_markdown = {"streams": stream_table(catalog), "switches": switch_table()}
+    in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
         in_markdown[f"settings of {name}"] = setting_table(own(plugin))
         in_yaml[f"settings of {name}"] = setting_list(every(plugin))
@@ -123,22 +125,36 @@ def stream_table(catalog: dict[str, t.Any]) -> str:
     for row in CATALOG:
         entry = entries[row.name]
         key = ", ".join(f"`{name}`" for name in entry["key_properties"])
-        lines.append((f"`{row.name}`", row.about, key, _replication(entry), _source(row)))
+        about = f"{row.about}{_notes(row)}"
+        lines.append((f"`{row.name}`", about, key, _replication(row, entry), row.origin))
     titles = ("Stream", "What it is", "Primary key", "Replication", "Pendo source")
     return _table(titles, lines)
 
 
-def _replication(entry: dict[str, t.Any]) -> str:
+def _notes(row: Kind) -> str:
+    if not row.verified:
+        return " *Unverified; off by default.*"
+    return "" if row.selected else " *Off by default.*"
+
+
+def selection() -> str:
+    """All streams but those that are off by default; Meltano's own default selects every one."""
+    off = [f"- '!{row.name}.*'" for row in CATALOG if not row.by_default]
+    return "\n".join(["select:", "- '*.*'", *off])
+
+
+def _replication(row: Kind, entry: dict[str, t.Any]) -> str:
+    if isinstance(row, Derived):
+        return f"with `{row.parent}`"
     if entry["replication_method"] == "FULL_TABLE":
         return "full table"
     return f"incremental by `{entry['replication_key']}`"
 
 
-def _source(row: Row) -> str:
-    path, source = getattr(row, "path", None), getattr(row, "source", None)
-    if path:
-        return f"`GET {path}`"
-    return f"aggregation, `{source}`" if source else "the tap itself"
+def switch_table() -> str:
+    """One line for each difficulty of the emulated Pendo."""
+    lines = [(f"`{one.name}`", one.about, "fatal" if one.fatal else "exact") for one in SWITCHES]
+    return _table(("Name", "What is difficult", "Ends"), lines)
 
 
 def setting_table(settings: dict[str, Rule]) -> str:

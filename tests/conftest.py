@@ -32,6 +32,20 @@ Message = dict[str, t.Any]
 NOW = datetime(2026, 3, 11, 12, 34, 56, tzinfo=timezone.utc)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take --all."""
+    parser.addoption("--all", action="store_true", help="whole matrices instead of a sample")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test marked sampled(all, some) its numbers: all of them with --all, else some."""
+    marker = metafunc.definition.get_closest_marker("sampled")
+    if marker:
+        whole, some = marker.args
+        step = 1 if metafunc.config.getoption("all") else whole // some
+        metafunc.parametrize("number", range(0, whole, step))
+
+
 @pytest.fixture
 def pendo() -> Iterator[Emulator]:
     """Serve a Pendo of its own for each test, with its clock at NOW."""
@@ -104,7 +118,7 @@ class TapRunner:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             self.exit_code = made.sync()
-        return Output(json.loads(line) for line in out.getvalue().splitlines())
+        return Output(json.loads(line) for line in out.getvalue().split("\n") if line)
 
     def cli(
         self, folder: Path, *entry: str, state: Message | None = None, **settings: t.Any
@@ -117,7 +131,7 @@ class TapRunner:
             (folder / "state.json").write_text(json.dumps(state))
             arguments += ["--state", str(folder / "state.json")]
         result = CliRunner().invoke(tap_module.TapPendo.get_singer_command(), arguments)
-        lines = [line for line in result.stdout.splitlines() if line.startswith('{"type"')]
+        lines = [line for line in result.stdout.split("\n") if line.startswith('{"type"')]
         return result, Output(json.loads(line) for line in lines)
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from pendo_emulator.clock import Clock, format_moment
 from pendo_emulator.keys import REGIONS, Key
 from pendo_emulator.server import Emulator, running
+from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    names = [one.name for one in SWITCHES]
     parser = argparse.ArgumentParser(prog="pendo-emulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
@@ -24,6 +26,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--timezone", default="UTC", help="the subscription's, an IANA name")
     parser.add_argument("--region", choices=REGIONS, default="us")
     parser.add_argument("--key", help="the integration key; a random one if not given")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME",
+        choices=names,
+        help=f"make it difficult, in one or several ways: {', '.join(names)}",
+    )
     parser.add_argument("--url-file", type=Path, help="write the URL into this file")
     return parser.parse_args(arguments)
 
@@ -40,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     emulator = Emulator(world, options.region)
     if options.key:
         emulator.keys.add(Key(options.key, options.region))
+    emulator.arm(*options.fault)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from json import JSONDecodeError
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -12,21 +12,45 @@ from starlette.routing import Route
 
 from pendo_emulator.calls import Calls
 from pendo_emulator.clock import format_moment, parse_moment
-from pendo_emulator.faults import Faults
+from pendo_emulator.events import EVER
 from pendo_emulator.knobs import Knobs
-from pendo_emulator.world import World
+from pendo_emulator.switches import SWITCHES, Emulated
+from pendo_emulator.truth import SUMMED
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
-_KINDS = ("app", "page", "feature", "tracktype", "guide", "accounts", "visitors")
+_KINDS = (
+    "app",
+    "page",
+    "feature",
+    "tracktype",
+    "guide",
+    "segment",
+    "group",
+    "report",
+    "accounts",
+    "visitors",
+    "doNotProcessVisitors",
+    "doNotProcessAccounts",
+)
+
+
+class Administered(Emulated, Protocol):
+    """An emulator, as its own paths see it."""
+
+    region: str
+
+    def arm(self, *names: str) -> None:
+        """Bring difficulties about, by the names of their switches."""
 
 
 class Admin:
     """The endpoints; they need no key. Bad input is a 400 with the reason."""
 
-    def __init__(self, world: World, region: str, faults: Faults, calls: Calls) -> None:
-        self._world = world
-        self._region = region
-        self._faults = faults
+    def __init__(self, emulator: Administered, calls: Calls) -> None:
+        self._emulator = emulator
+        self._world = emulator.world
+        self._region = emulator.region
+        self._faults = emulator.faults
         self._calls = calls
 
     def routes(self) -> list[Route]:
@@ -36,12 +60,16 @@ class Admin:
             ("POST", "/clock", self._set_clock),
             ("POST", "/faults", self._add_faults),
             ("DELETE", "/faults", self._clear_faults),
+            ("GET", "/switches", self._list_switches),
+            ("POST", "/switches/{name}", self._arm),
             ("POST", "/knobs", self._set_knobs),
+            ("POST", "/retag", self._retag),
             ("POST", "/events", self._inject),
             ("POST", "/definitions/{kind}", self._define),
             ("DELETE", "/definitions/{kind}/{id:path}", self._undefine),
             ("GET", "/truth/sums", self._sums),
             ("GET", "/truth/count", self._count),
+            ("GET", "/truth/history", self._history),
             ("GET", "/calls", self._report),
             ("DELETE", "/calls", self._forget),
         ]
@@ -68,6 +96,21 @@ class Admin:
 
     async def _clear_faults(self, _request: Request) -> Any:
         self._faults.clear()
+        return {}
+
+    async def _list_switches(self, _request: Request) -> Any:
+        return [{"name": one.name, "about": one.about, "fatal": one.fatal} for one in SWITCHES]
+
+    async def _arm(self, request: Request) -> Any:
+        name = request.path_params["name"]
+        await asyncio.to_thread(self._emulator.arm, name)
+        return {"armed": name}
+
+    async def _retag(self, request: Request) -> Any:
+        """Read {source, from, to (null: nothing), first, last}; times are ms or ISO 8601."""
+        order = await request.json()
+        first, last = (_moment(str(order[name])) for name in ("first", "last"))
+        self._world.retag(order["source"], order["from"], order["to"], first, last)
         return {}
 
     async def _set_knobs(self, request: Request) -> Any:
@@ -102,11 +145,21 @@ class Admin:
         kind = asked["kind"]
         if kind in _KINDS:
             return {"rows": self._world.count(kind), "events": 0}
+        if kind in EVER:
+            return {"rows": await asyncio.to_thread(self._world.count, kind), "events": 0}
         first, last = _span(request)
         period = asked.get("period", "hour")
         rows = await asyncio.to_thread(self._world.count, kind, first, last, period)
+        if kind not in SUMMED:
+            return {"rows": rows, "events": 0}
         sums = await asyncio.to_thread(self._world.sums, kind, first, last)
         return {"rows": rows, "events": sum(sums.values())}
+
+    async def _history(self, request: Request) -> Any:
+        """Return the number of rows of `visitor` in the 24 hours from `start`, ms or ISO 8601."""
+        asked = request.query_params
+        start, visitor = _moment(asked["start"]), asked["visitor"]
+        return {"rows": await asyncio.to_thread(self._world.history_count, visitor, start)}
 
     async def _report(self, _request: Request) -> Any:
         return self._calls.report()
@@ -119,11 +172,11 @@ class Admin:
 def _span(request: Request) -> tuple[int, int]:
     """Return first and last of the query, epoch milliseconds or ISO 8601, as milliseconds."""
     asked = request.query_params
-    first, last = (
-        int(asked[name]) if asked[name].lstrip("-").isdigit() else parse_moment(asked[name])
-        for name in ("first", "last")
-    )
-    return first, last
+    return _moment(asked["first"]), _moment(asked["last"])
+
+
+def _moment(text: str) -> int:
+    return int(text) if text.lstrip("-").isdigit() else parse_moment(text)
 
 
 def _answering(act: Callable[[Request], Awaitable[Any]]) -> _Endpoint:

@@ -1,7 +1,6 @@
 """Knows Pendo's HTTP interface: who may call, which path answers what, and how it goes wrong."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -14,18 +13,15 @@ from starlette.types import Receive, Scope, Send
 
 from pendo_emulator.body import cut, encode, in_pieces
 from pendo_emulator.calls import Calls
-from pendo_emulator.definitions import DEFAULT_APP
 from pendo_emulator.faults import Fault, Faults
 from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
-from pendo_emulator.metadata import metadata_schema
+from pendo_emulator.paths import Asked, Csv, Found, find
 from pendo_emulator.pipeline import run, source_name, window_hours
 from pendo_emulator.refusals import Refused
-from pendo_emulator.world import ALL_APPS, World
+from pendo_emulator.world import World
 
 _AGGREGATION = "/api/v1/aggregation"
-_LIST = re.compile(r"/api/v1/(page|feature|tracktype|guide)")
-_SCHEMA = re.compile(r"/api/v1/metadata/schema/(account|visitor|AccountMetadata|VisitorMetadata)")
 _VERIFY = "/api/v1/token/verify"
 _READING = ("GET", "HEAD")
 
@@ -48,7 +44,7 @@ class PendoApi:
         """Answer one request."""
         request = Request(scope, receive)
         body = await request.body()
-        path = request.url.path
+        path = _endpoint(request)
         source = source_name(body) if path == _AGGREGATION else ""
         with self._calls.running(path, source):
             try:
@@ -71,60 +67,69 @@ class PendoApi:
         answer = faults.get("answer")
         if answer and answer.kind == "status":
             return self._failure(answer)
+        kind = "application/json"
         if path == _AGGREGATION:
             _allow(request, "POST")
             pieces = await asyncio.to_thread(self._aggregate, body, faults)
         else:
-            value = self._read(request, path, key, verified=answer is None)
-            pieces = iter([msgspec.json.encode(value)])
-        return StreamingResponse(_paced(pieces, faults), media_type="application/json")
+            value = await asyncio.to_thread(self._read, request, key, verified=answer is None)
+            if isinstance(value, Csv):
+                kind, piece = "text/csv; charset=utf-8", value.text.encode()
+            else:
+                piece = msgspec.json.encode(_changed(value, faults.get("rows")))
+            pieces = iter([piece])
+        return StreamingResponse(_paced(pieces, faults), media_type=kind)
 
     def _failure(self, fault: Fault) -> Response:
         headers = {}
         if fault.retry_after is not None:
             headers["Retry-After"] = _retry_after(fault.retry_after, self._world.knobs)
-        return _refusal(fault.status, fault.text, headers)
+        return _refusal(fault.status or 500, fault.text, headers)
 
     def _aggregate(self, body: bytes, faults: dict[str, Fault]) -> Iterator[bytes]:
         """Return the pieces of an answer; the rows are made while they are read."""
         answer = run(self._world, body)
-        change, ending = faults.get("rows"), faults.get("body")
+        change, ending, size = (faults.get(stage) for stage in ("rows", "body", "size"))
         if change and change.kind == "null_results":
             return iter([b'{"results":null}'])
         table = answer.table
         if change:
-            table = table.mapped(lambda chunk: [{**row, **change.fields} for row in chunk])
-        return encode(table, answer.start_time, ending.rows if ending else None)
+            table = table.mapped(lambda chunk: _extended(chunk, change))
+        empty = self._world.knobs.empty_results
+        pieces = encode(table, answer.start_time, ending.rows if ending else None, empty=empty)
+        return _within(pieces, size) if size else pieces
 
-    def _read(self, request: Request, path: str, key: Key, *, verified: bool) -> Any:
+    def _read(self, request: Request, key: Key, *, verified: bool) -> Any:
         """Return what a GET path answers.
 
         Raises:
             Refused: 404 for an unknown path, 405 for another verb.
         """
-        listed, schema = _LIST.fullmatch(path), _SCHEMA.fullmatch(path)
-        if not (listed or schema or path == _VERIFY):
+        found = _found(request)
+        if not found and request.scope["path"] != _VERIFY:
             raise Refused(404)
         _allow(request, *_READING)
-        if listed:
-            return self._listed(listed[1], request)
-        if schema:
-            return metadata_schema(schema[1].removesuffix("Metadata").lower(), ALL_APPS)
-        return {"valid": verified, "writeAccess": key.write_access}
+        if not found:
+            return {"valid": verified, "writeAccess": key.write_access}
+        _template, answer, names = found
+        return answer(Asked(self._world, request.query_params, names))
 
-    def _listed(self, kind: str, request: Request) -> list[dict[str, Any]]:
-        """Return the definitions of a kind; the default app's without expand and appId (§2)."""
-        asked = request.query_params
-        found = self._world.listed(kind, self._world.clock.now())
-        if "appId" in asked or asked.get("expand") != "*":
-            app = asked.get("appId", str(DEFAULT_APP))
-            found = [one for one in found if str(one["appId"]) == app]
-        if "id" in asked:
-            ids = set(asked["id"].split(","))
-            found = [one for one in found if one["id"] in ids]
-        if kind == "guide" and "state" in asked:
-            found = [one for one in found if one["state"] == asked["state"]]
-        return found
+
+def _found(request: Request) -> Found | None:
+    """Return what is known of a request's path, in which ids may be in base64."""
+    encoded = request.headers.get("x-pendo-base64-encoded-params", "").lower() == "true"
+    return find(request.scope["raw_path"].decode(), encoded=encoded)
+
+
+def _endpoint(request: Request) -> str:
+    """Return the path with {id} for an id, by which calls are counted and befallen by faults."""
+    path: str = request.scope["path"]
+    try:
+        found = _found(request)
+    except Refused:
+        return path
+    # other names in braces, such as {kind}, are of few and known values
+    return found[0] if found and "id" in found[2] else path
 
 
 def _allow(request: Request, *methods: str) -> None:
@@ -142,6 +147,32 @@ def _retry_after(seconds: float, knobs: Knobs) -> str:
         return f"{seconds:g}"
     moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
     return format_datetime(moment, usegmt=True)
+
+
+def _extended(rows: list[Any], change: Fault) -> list[Any]:
+    return [{**row, **change.fields} if isinstance(row, dict) else row for row in rows]
+
+
+def _changed(value: Any, change: Fault | None) -> Any:
+    """Return what a GET path answers, with further fields in the objects of a list."""
+    if change and change.kind == "extra_fields" and isinstance(value, list):
+        return _extended(value, change)
+    return value
+
+
+def _within(pieces: Iterator[bytes], fault: Fault) -> Iterator[bytes]:
+    """Return the pieces of a body that is not too large.
+
+    Raises:
+        Refused: with the fault's status where it is.
+    """
+    kept, size = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size > (fault.bytes or 0):
+            raise Refused(fault.status or 413, fault.text)
+    return iter(kept)
 
 
 async def _paced(pieces: Iterator[bytes], faults: dict[str, Fault]) -> AsyncIterator[bytes]:

@@ -10,21 +10,31 @@ _ROWS = 500  # encoded at once
 _PIECE = 1 << 17  # bytes that are worth sending
 
 
-def encode(table: Table, start_time: int | None, rows: int | None = None) -> Iterator[bytes]:
-    """Yield the JSON of an aggregation's answer (§3.2); without its end after `rows` rows."""
+def encode(
+    table: Table, start_time: int | None, rows: int | None = None, *, empty: str = "list"
+) -> Iterator[bytes]:
+    """Yield the JSON of an aggregation's answer (§3.2); without its end after `rows` rows.
+
+    No rows are `[]`, or null where `empty` says so.
+    """
     start = "" if start_time is None else f'"startTime":{start_time},'
-    waiting = bytearray(f'{{{start}"results":['.encode())
+    waiting = bytearray(f'{{{start}"results":'.encode())
     encoder = msgspec.json.Encoder()
     limited = table if rows is None else table.sliced(0, rows)
-    comma = b""
+    before = b"["
     for chunk in limited.chunks():
         for first in range(0, len(chunk), _ROWS):
-            waiting += comma + encoder.encode(chunk[first : first + _ROWS])[1:-1]
-            comma = b","
+            waiting += before + encoder.encode(chunk[first : first + _ROWS])[1:-1]
+            before = b","
             if len(waiting) > _PIECE:
                 yield bytes(waiting)
                 waiting.clear()
-    yield bytes(waiting + (b"]}" if rows is None else comma))
+    if rows is not None:
+        yield bytes(waiting + before)
+    elif before == b"[":
+        yield bytes(waiting) + (b"null}" if empty == "null" else b"[]}")
+    else:
+        yield bytes(waiting) + b"]}"
 
 
 def cut(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -1,13 +1,16 @@
-"""Knows the made-up product's apps, pages, features, track types and guides (API facts §2)."""
+"""Knows the made-up product's definitions: apps, pages, features, guides, … (API facts §2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from pendo_emulator.areas import AREAS, area, make_areas
 from pendo_emulator.draws import chances, identifier
-from pendo_emulator.guides import make_guides
+from pendo_emulator.guides import is_email, make_guides
 from pendo_emulator.periods import DAY
+from pendo_emulator.reports import make_reports
+from pendo_emulator.segments import make_segments
 
 Definition = dict[str, Any]
 
@@ -17,6 +20,8 @@ MOBILE_APP = 6031122334455667
 DISABLED_APP = 4785074604081152
 ALL_EVENTS = "allevents"  # the pageId of the source events (§4.5)
 LIVE_APPS = (DEFAULT_APP, SECOND_APP, MOBILE_APP)
+# (agentId, appId): no list of them exists, a client must be told
+AGENTS = (("agent-atlas-helper", DEFAULT_APP), ("agent-atlas-admin", SECOND_APP))
 BEGINNING = 1_640_995_200_000  # 2022-01-01, when the product was first tagged
 
 _APPS = (
@@ -26,7 +31,6 @@ _APPS = (
     (DISABLED_APP, "Atlas Classic", "web"),
 )
 _PLATFORMS = {app: kind for app, _name, kind in _APPS}
-_AREAS = ("Planning", "Reporting", "Billing", "Team", 'Labs "beta"')
 _PAGES = (
     "Dashboard",
     "Plan list",
@@ -58,7 +62,7 @@ _TRACK_TYPES = (
 
 @dataclass(frozen=True)
 class Entity:
-    """What an event happened to: a page, feature, track type, or a guide's step or poll."""
+    """What an event happened to: a page, feature, track type, agent, a guide's step or poll."""
 
     id: str
     app_id: int
@@ -93,15 +97,22 @@ def users(seed: int) -> list[Definition]:
 
 
 def make_definitions(seed: int) -> dict[str, list[Definition]]:
-    """Return every definition of the product by kind: app, page, feature, trackType, guide."""
+    """Return every definition by kind.
+
+    Kinds are app, page, feature, trackType, guide, segment, group and report.
+    """
     people = users(seed)
     pages = _pages(seed, people)
+    guides = make_guides(seed, people, pages, LIVE_APPS)
     return {
         "app": _apps(seed, people),
         "page": pages,
         "feature": _features(seed, people, pages),
         "trackType": _track_types(seed, people),
-        "guide": make_guides(seed, people, pages, (DEFAULT_APP, SECOND_APP, MOBILE_APP)),
+        "guide": guides,
+        "segment": make_segments(seed, people),
+        "group": make_areas(people, guides),
+        "report": make_reports(seed, people, MOBILE_APP),
     }
 
 
@@ -112,17 +123,17 @@ def make_entities(definitions: dict[str, list[Definition]]) -> dict[str, list[En
         live = (one for one in definitions[kind] if one["appId"] != DISABLED_APP)
         return [Entity(one["id"], one["appId"]) for one in live]
 
-    guides = [guide for guide in definitions["guide"] if guide["publishedEver"]]
+    published = [guide for guide in definitions["guide"] if guide["publishedEver"]]
+    guides = [guide for guide in published if not is_email(guide)]
+    emails = [guide for guide in published if is_email(guide)]
     return {
         "events": [Entity(ALL_EVENTS, app) for app in LIVE_APPS],
         "pageEvents": tagged("page"),
         "featureEvents": tagged("feature"),
         "trackEvents": tagged("trackType"),
-        "guideEvents": [
-            Entity(guide["id"], guide["appId"], step["id"])
-            for guide in guides
-            for step in guide["steps"]
-        ],
+        "guideEvents": _steps(guides),
+        "emailEvents": _steps(emails),
+        "agenticEvents": [Entity(agent, app) for agent, app in AGENTS],
         "pollEvents": [
             Entity(
                 guide["id"], guide["appId"], poll["stepId"], poll["id"], poll["attributes"]["type"]
@@ -131,6 +142,14 @@ def make_entities(definitions: dict[str, list[Definition]]) -> dict[str, list[En
             for poll in _placed_polls(guide)
         ],
     }
+
+
+def _steps(guides: Sequence[Definition]) -> list[Entity]:
+    return [
+        Entity(guide["id"], guide["appId"], step["id"])
+        for guide in guides
+        for step in guide["steps"]
+    ]
 
 
 def _placed_polls(guide: Definition) -> list[Definition]:
@@ -189,26 +208,10 @@ def _base(
         "validThrough": created,
     }
     if chance.randrange(5):
-        fields["group"] = _area(chance.randrange(len(_AREAS)), people)
+        fields["group"] = area(chance.randrange(len(AREAS)), people)
     if chance.randrange(3) == 0:
         fields["description"] = f"{name}, as seen by \\ users"
     return fields
-
-
-def _area(number: int, people: Sequence[Definition]) -> Definition:
-    return {
-        "id": identifier("group", number) if number else "_PENDO_DEFAULTGROUP_00_general",
-        "name": _AREAS[number],
-        "description": "",
-        "color": f".groupColor{number:02d}",
-        "type": "group",
-        "length": 12,
-        "items": None,
-        "createdAt": BEGINNING,
-        "lastUpdatedAt": BEGINNING + number * DAY,
-        "createdByUser": people[0],
-        "lastUpdatedByUser": people[0],
-    }
 
 
 def _pages(seed: int, people: Sequence[Definition]) -> list[Definition]:
@@ -255,13 +258,21 @@ def _features(
             "elementSelectionType": "",
             "createdDesignerVersion": "3.1.0",
             "suggestedMatch": "",
-            "eventPropertyConfigurations": [],
+            "eventPropertyConfigurations": _properties(number),
         }
         if not feature["appWide"]:
             own = [page["id"] for page in pages if page["appId"] == app]
             feature["pageId"] = chance.choice(own)
         features.append(feature)
     return features
+
+
+def _properties(number: int) -> list[Definition]:
+    """Return the properties that a feature captures; one in six captures one."""
+    if number % 6:
+        return []
+    place = {"path": "", "pattern": "", "rule": "", "selector": 'input[name="plan"]'}
+    return [{"name": "plan", "type": "TEXT", "isActive": True, **place}]
 
 
 def _track_types(seed: int, people: Sequence[Definition]) -> list[Definition]:

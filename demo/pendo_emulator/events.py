@@ -19,7 +19,21 @@ SHARES = {
     "trackEvents": 0.3,
     "guideEvents": 0.15,
     "pollEvents": 0.03,
+    "emailEvents": 0.02,
+    "agenticEvents": 0.02,
 }
+# Sources that show the happenings of another one.
+ORIGINS = {
+    "singleEvents": "events",
+    "rawEvents": "events",
+    "recordingMetadata": "events",
+    "guidesSeen": "guideEvents",
+    "guidesSeenEver": "guideEvents",
+    "pollsSeen": "pollEvents",
+    "pollsSeenEver": "pollEvents",
+}
+EVER = ("guidesSeenEver", "pollsSeenEver")
+GUIDES_SEEN, POLLS_SEEN = ("guidesSeen", "guidesSeenEver"), ("pollsSeen", "pollsSeenEver")
 LATEST = 8 * HOUR  # no event arrives later than this after it happened
 SESSION = 8 * HOUR
 
@@ -45,7 +59,13 @@ VISITOR, ENTITY, _SESSION_BITS = 48, 36, 30  # how far left they stand in a key
 _ACCOUNT, _DEVICE, _TAB, _VARIANT = 1 << 35, 1 << 34, 1 << 33, 7 << _SESSION_BITS
 _EVERYTHING = _ACCOUNT | _DEVICE | _TAB | _VARIANT
 _SESSION = (1 << _SESSION_BITS) - 1
-_VARYING = {"pageEvents", "featureEvents", "trackEvents", "guideEvents", "pollEvents"}
+_VARYING = SHARES.keys() - {"events"}
+_UNLIKE = {"agenticEvents"}  # each event has an id of its own, so no two are alike
+
+
+def origin(source: str) -> str:
+    """Return the source whose happenings a source shows: most often its own."""
+    return ORIGINS.get(source, source)
 
 
 def facts(key: int) -> tuple[int, int, int, int, int, int, int]:
@@ -90,6 +110,9 @@ class Activity:
             source: events_per_day * share / 24 / _MEAN_BURST for source, share in SHARES.items()
         }
         self._shards = {source: self._cut(rate) for source, rate in self._draws_per_hour.items()}
+        self._starts = {
+            source: [shard.first_id for shard in known] for source, known in self._shards.items()
+        }
         # Two keys must never stand for the same row, so a key keeps only what its row shows.
         self._visitor_masks = [
             _EVERYTHING if len(person.accounts) > 1 else _EVERYTHING & ~_ACCOUNT
@@ -118,15 +141,33 @@ class Activity:
 
     def shards(self, source: str) -> list[Shard]:
         """Return the ranges of visitors that a source is made by, in the order of their ids."""
-        return self._shards[source]
+        return self._shards[origin(source)]
 
     def shard_of(self, source: str, visitor_id: str) -> int:
         """Return the number of the range that an id, known or not, belongs to."""
-        starts = [shard.first_id for shard in self._shards[source]]
-        return max(bisect_right(starts, visitor_id) - 1, 0)
+        return max(bisect_right(self._starts[origin(source)], visitor_id) - 1, 0)
+
+    def place(self, source: str, entity: Entity) -> int:
+        """Return the place of an entity (by its id) among those of a source.
+
+        One that is new is added; no event is made for it.
+        """
+        known = self.entities[source]
+        for place, one in enumerate(known):
+            if one.id == entity.id:
+                return place
+        known.append(entity)
+        return len(known) - 1
+
+    def moved(self, source: str, key: int, place: int) -> int:
+        """Return the key of an event that happened to another entity, of that place."""
+        mask = _entity_mask(source, self.entities[source][place])
+        fixed = key & ~(_EVERYTHING | 0xFFF << ENTITY)
+        return fixed | place << ENTITY | key & _EVERYTHING & mask
 
     def between(self, source: str, first: int, last: int, shard: Shard, now: int) -> list[Event]:
         """Return the events of [first, last) that had arrived by `now`; times in ms."""
+        source = origin(source)
         events: list[Event] = []
         for hour in range(first - first % HOUR, min(last, now + 1), HOUR):
             made = self._hour(source, hour, shard)
@@ -152,6 +193,7 @@ class Activity:
         visitor_masks, entity_masks = self._visitor_masks, self._entity_masks[source]
         people, kinds = len(tickets), len(entity_masks)
         session = start // SESSION
+        twins = -1 if source in _UNLIKE else _TWINS
         events: list[Event] = []
         add = events.append
         for offset, wait, lot, kind, flags, burst, lateness in _DRAW.iter_unpack(lots):
@@ -169,7 +211,7 @@ class Activity:
             else:
                 delay = wait % (_HOURS if lateness < _LATE else LATEST)
             add((key, moment, moment + delay))
-            step = 0 if burst == _TWINS else _STEP
+            step = 0 if burst == twins else _STEP
             for _ in range(_MORE[burst]):
                 moment += step
                 add((key, moment, moment + delay))

@@ -6,11 +6,20 @@ from typing import Any, Literal
 import msgspec
 
 _Kind = Literal[
-    "status", "verify", "cut", "truncate", "null_results", "extra_fields", "delay", "trickle"
+    "status",
+    "verify",
+    "too_large",
+    "cut",
+    "truncate",
+    "null_results",
+    "extra_fields",
+    "delay",
+    "trickle",
 ]
 _STAGES: dict[str, tuple[str, ...]] = {
     "pace": ("delay", "trickle"),
     "answer": ("status", "verify"),
+    "size": ("too_large",),
     "rows": ("null_results", "extra_fields"),
     "body": ("cut", "truncate"),
 }
@@ -23,12 +32,14 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     more than `hours`, as far as these are given.
 
     kind          what happens
-    status        the answer is `status` with `text`; 429 and 503 may carry `retry_after`, seconds
+    status        the answer is `status` (500 if not given) with `text`; 429 and 503 may carry
+                  `retry_after`, seconds
     verify        token/verify answers {"valid": false}
+    too_large     an aggregation of more than `bytes` is refused with `status` (413 if not given)
     cut           the connection ends after `bytes` or `rows`, in the middle of the body
     truncate      the body ends there, but the HTTP message is whole
     null_results  {"results": null}
-    extra_fields  each row has `fields` besides its own
+    extra_fields  each row, or object of a list, has `fields` besides its own
     delay         the answer begins after `seconds`
     trickle       the answer comes in pieces of `bytes`, `seconds` apart
     """
@@ -39,7 +50,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     path: str | None = None
     source: str | None = None
     hours: float | None = None
-    status: int = 500
+    status: int | None = None
     text: str = ""
     retry_after: float | None = None
     bytes: int | None = None
@@ -81,7 +92,7 @@ class Faults:
     def take(self, path: str, source: str, hours: float) -> dict[str, Fault]:
         """Return the faults that befall this call, at most one of each stage, and count them.
 
-        The stages are pace, answer, rows and body; a call that fails has no rows and no body.
+        The stages are pace, answer, size, rows and body; a call that fails has no rows and no body.
         """
         taken: dict[str, Fault] = {}
         with self._lock:

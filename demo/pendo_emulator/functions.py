@@ -1,12 +1,13 @@
 """Knows the functions that expressions may call (API facts §3.6)."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pendo_emulator.clock import parse_moment
-from pendo_emulator.periods import Calendar
-from pendo_emulator.values import rank, same, truth
+from pendo_emulator.periods import DAY, HOUR, Calendar
+from pendo_emulator.values import fingerprint, rank, same, truth
 
 _ANY_NUMBER = 1_000
 _MISSING = (1970, 1, 1, 0, 0, 0)  # what stands for the parts of a date that are not given
@@ -19,7 +20,10 @@ _PERIODS = {
     "day": "day",
     "week": "week",
     "month": "month",
+    "quarterly": "quarter",
+    "quarter": "quarter",
 }
+_LENGTHS = {"seconds": 1000, "minutes": 60_000, "hours": HOUR, "days": DAY, "weeks": 7 * DAY}
 _ANONYMOUS = "_PENDO_T_"
 
 
@@ -82,6 +86,16 @@ def _to_string(value: Any) -> str | None:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _hash(value: Any) -> int:
+    """Return a whole number that stands for a value; Pendo's own algorithm is not known."""
+    return zlib.crc32(fingerprint(value).encode())
+
+
+def _event_sub_type(value: Any) -> str | None:
+    """Return guideSeen of `ui:web:guideSeen`."""
+    return value.rpartition(":")[2] if isinstance(value, str) else None
+
+
 def _date(calendar: Calendar, *parts: Any) -> int | None:
     """Return the moment of `date(2024,1,15[,h,m,s])`, local, or of `date("2024-01-15")`."""
     if len(parts) == 1 and isinstance(parts[0], str):
@@ -105,6 +119,13 @@ def _date_add(calendar: Calendar, moment: Any, amount: Any, unit: Any) -> int | 
     if not (isinstance(moment, int) and isinstance(amount, int) and isinstance(unit, str)):
         return None
     return calendar.add(moment, amount, unit.rstrip("s") + "s")
+
+
+def _date_dist(_calendar: Calendar, first: Any, last: Any, unit: Any) -> int | None:
+    """Return how many whole seconds … weeks lie between two moments."""
+    if not (isinstance(first, int) and isinstance(last, int) and isinstance(unit, str)):
+        return None
+    return int((last - first) / _LENGTHS[unit.rstrip("s") + "s"])
 
 
 def _start_of_period(calendar: Calendar, period: Any, moment: Any) -> int | None:
@@ -154,10 +175,13 @@ FUNCTIONS: dict[str, Callable[[Surroundings], Function]] = {
     "toLowerCase": _pure(lambda text: text.lower() if isinstance(text, str) else None, 1),
     "toString": _pure(_to_string, 1),
     "len": _pure(_length, 1),
+    "hash": _pure(_hash, 1),
+    "eventSubType": _pure(_event_sub_type, 1),
     "list": _pure(lambda *values: list(values), 0, _ANY_NUMBER),
     "now": lambda surroundings: Function(lambda: surroundings.now, 0, 0),
     "date": _timed(_date, 1, 6),
     "dateAdd": _timed(_date_add, 3, 3),
+    "dateDist": _timed(_date_dist, 3, 3),
     "startOfPeriod": _timed(_start_of_period, 2, 2),
     "formatTime": _timed(_format_time, 2, 2),
 }

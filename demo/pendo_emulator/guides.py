@@ -19,14 +19,27 @@ _GUIDES = (
     ("Winter offer", 0, "disabled", "auto", 1, ""),
     ("Billing redesign", 1, "staged", "dom", 2, ""),
     ("Untitled draft", 0, "draft", "launcher", 1, ""),
+    ("Weekly digest", 0, "public", "email", 1, ""),
 )
+_MAIL: Definition = {
+    "emailState": "sent",
+    "emailConfiguration": {
+        "subject": 'Your "week" in Atlas',
+        "emailMetadataPropertyName": "agent.email",
+    },
+}
 
 
 def make_guides(
     seed: int, users: Sequence[Definition], pages: Sequence[Definition], apps: Sequence[int]
 ) -> list[Definition]:
-    """Return eight guides: public, disabled, staged and draft; one of them asks for the NPS."""
+    """Return nine guides, public, disabled, staged and draft; one asks for the NPS, one is mail."""
     return [_guide(seed, number, users, pages, apps) for number in range(len(_GUIDES))]
+
+
+def is_email(guide: Definition) -> bool:
+    """Return whether a guide is an e-mail, which nobody sees in an app."""
+    return bool(guide.get("attributes", {}).get("email"))
 
 
 def _guide(
@@ -43,7 +56,7 @@ def _guide(
     created = _FIRST_PUBLISHED - (number + 1) * DAY
     updated = _FIRST_PUBLISHED + chance.randrange(300 * DAY)
     polls = _polls(key, asks)
-    return {
+    guide = {
         "id": key,
         "appId": apps[place],
         "appIds": [apps[place]] if number else list(apps[:2]),
@@ -77,6 +90,7 @@ def _guide(
         "steps": _steps(key, length, updated, pages, polls),
         "polls": polls,
     }
+    return {**guide, **_MAIL} if launch == "email" else guide
 
 
 def _attributes(number: int, launch: str) -> Definition:
@@ -90,6 +104,7 @@ def _attributes(number: int, launch: str) -> Definition:
         "priority": number,
         "dates": {},
         "isAnnouncement": False,
+        **({"email": True} if launch == "email" else {}),
     }
 
 

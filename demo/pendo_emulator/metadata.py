@@ -57,26 +57,31 @@ _GROUPS: dict[str, dict[str, dict[str, str]]] = {
         "pendo": {"donotprocess": "boolean"},
         "salesforce": {"id": "string", "ownername": "string", "opportunityamount": "float"},
     },
+    "parentAccount": {
+        "auto": {"id": "string", **dict.fromkeys(_TIMES, "time")},
+        "custom": {"region": "string", "headcount": "integer"},
+    },
 }
 
 
 def metadata_schema(kind: str, apps: tuple[int, ...]) -> Schema:
-    """Return {group: {field: definition}} of visitor or account, with the per-app groups."""
+    """Return {group: {field: definition}} of account, visitor or parentAccount, and of the apps."""
     groups = dict(_GROUPS[kind])
     per_app = {"id": "string", "idhash": "integer", **dict.fromkeys(_TIMES, "time")}
     for app in apps:
         groups[f"auto_{app}".replace("-", "_")] = per_app
     return {
         group: {
-            name: _field(name, type_, per_app=group.startswith("auto_"))
+            name: field(name, type_, per_app=group.startswith("auto_"))
             for name, type_ in fields.items()
         }
         for group, fields in groups.items()
     }
 
 
-def _field(name: str, type_: str, *, per_app: bool) -> Field:
-    field: Field = {
+def field(name: str, type_: str, *, per_app: bool) -> Field:
+    """Return the definition of a field."""
+    definition: Field = {
         "Type": type_,
         "DisplayName": name.replace("_", " ").title(),
         "ElementType": "string" if type_ == "list" else "",
@@ -89,5 +94,5 @@ def _field(name: str, type_: str, *, per_app: bool) -> Field:
         "neverIndex": False,
     }
     if type_ == "string":
-        field["sample"] = "sample"
-    return field
+        definition["sample"] = "sample"
+    return definition

@@ -1,5 +1,6 @@
 """Knows the made-up product's accounts and visitors, and their metadata at any moment."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -41,6 +42,10 @@ class Person:
         period = self.every * DAY
         return now - (now - self.phase) % period
 
+    def silent(self) -> bool:
+        """Return whether the person must not be processed."""
+        return bool(self.static.get("pendo", {}).get("donotprocess"))
+
     def row(self, id_field: str, now: int) -> Row:
         """Return the aggregation row (§4.1, §4.2) as it was at `now`."""
         if self.auto is None:
@@ -73,6 +78,19 @@ class People:
     accounts: list[Person]
     visitors: list[Person]
     excluded: frozenset[str]
+
+    def visitor(self, visitor_id: str) -> int | None:
+        """Return the place of a visitor in the order of ids; None for an unknown one."""
+        return _place(self.visitors, visitor_id)
+
+    def account(self, account_id: str) -> int | None:
+        """Return the place of an account in the order of ids; None for an unknown one."""
+        return _place(self.accounts, account_id)
+
+
+def _place(persons: list[Person], key: str) -> int | None:
+    place = bisect_left(persons, key, key=lambda person: person.id)
+    return place if place < len(persons) and persons[place].id == key else None
 
 
 def make_people(seed: int, visitors: int, accounts: int, apps: tuple[int, ...]) -> People:
@@ -118,7 +136,8 @@ def _account(seed: int, number: int, key: str, apps: tuple[int, ...]) -> Person:
     }
     if number % 4 == 0:
         custom["legacy"] = {"crm": number, "path": "a/b"}
-    static = {"agent": agent, "custom": custom, "pendo": {"donotprocess": False}}
+    silent = (number - 17) % 60 == 0
+    static = {"agent": agent, "custom": custom, "pendo": {"donotprocess": silent}}
     if number % 2:
         static["salesforce"] = {
             "id": f"001{number:012d}AAA",

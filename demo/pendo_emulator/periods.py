@@ -1,4 +1,4 @@
-"""Knows hours, days, weeks and months of the subscription's time zone (API facts §3.3)."""
+"""Knows hours, days, weeks, months and quarters of the subscription's time zone (§3.3)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FIXED_UNITS = {"seconds": 1000, "minutes": 60_000, "hours": HOUR}
+_LENGTHS = {"month": 1, "quarter": 3}
 _MONTHS = {"months": 1, "quarters": 3, "years": 12}
 
 
@@ -30,12 +31,15 @@ class Calendar:
         return round(date.timestamp() * 1000)
 
     def floor(self, unit: str, moment: int) -> int:
-        """Return the start of the hour, day, week (Sunday) or month that contains `moment`."""
+        """Return the start of the bucket of a unit, hour to quarter, that contains `moment`.
+
+        Weeks begin on Sunday.
+        """
         if unit == "hour":
             return self._floor_hour(moment)
         local = self.local(moment)
-        if unit == "month":
-            return self.midnight(local.year, local.month, 1)
+        if unit in _LENGTHS:
+            return self.midnight(local.year, local.month - (local.month - 1) % _LENGTHS[unit], 1)
         sunday = (local.weekday() + 1) % 7 if unit == "week" else 0
         return self.midnight(local.year, local.month, local.day - sunday)
 
@@ -50,8 +54,9 @@ class Calendar:
         if unit == "hour":
             return self._floor_hour(start + HOUR)
         local = self.local(start)
-        if unit == "month":
-            return self.midnight(local.year + local.month // 12, local.month % 12 + 1, 1)
+        if unit in _LENGTHS:
+            year, month = divmod(local.year * 12 + local.month - 1 + _LENGTHS[unit], 12)
+            return self.midnight(year, month + 1, 1)
         return self.midnight(local.year, local.month, local.day + (7 if unit == "week" else 1))
 
     def shift(self, unit: str, start: int, count: int) -> int:

@@ -1,4 +1,4 @@
-"""Knows what an event looks like in an answer: grouped rows and single rows (§4.5 to §4.7)."""
+"""Knows what grouped events look like in an answer, and in which circumstances they came (§4.5)."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -7,7 +7,8 @@ from typing import Any
 from pendo_emulator.awkward import TEXTS
 from pendo_emulator.definitions import Entity, platform
 from pendo_emulator.draws import chances
-from pendo_emulator.events import Activity, Event, facts
+from pendo_emulator.events import Activity, Event, facts, origin
+from pendo_emulator.people import Person
 
 Row = dict[str, Any]
 # events, minutes (one bit each), first and last moment
@@ -45,16 +46,6 @@ _AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
 )
 _MOBILE_AGENT = "AtlasGo/4.2 (iPhone; iOS 18.1) PendoSDK/3.5"
-_GUIDE_TYPES = (
-    "guideSeen",
-    "guideAdvanced",
-    "guideDismissed",
-    "guideSeen",
-    "guideTimeout",
-    "guideSnoozed",
-    "guideActivity",
-    "ui:web:guideSeen",
-)
 _MIX = 0x9E3779B97F4A7C15
 _64_BITS = (1 << 64) - 1
 
@@ -115,8 +106,8 @@ class Describer:
             "visitorId": person.id,
             "appId": entity.app_id,
             ENTITY_FIELDS[source]: entity.id,
-            **self._device(visitor, device, entity),
-            **_tab(visitor, session, tab),
+            **self.device(visitor, device, entity),
+            **tab_fields(visitor, session, tab),
             **self._variants[source][variant],
         }
         if person.accounts:
@@ -125,38 +116,16 @@ class Describer:
             row["accountId"] = ""
         return row
 
-    def single(self, source: str, event: Event) -> Row:
-        """Return the row of one guide or poll event (§4.6, §4.7)."""
-        key, moment, arrival = event
-        visitor, place, account, device, tab, variant, session = facts(key)
-        person = self._visitors[visitor]
-        entity = self._entities[source][place]
-        circumstances = dict(self._device(visitor, device, entity))
-        row: Row = {
-            "visitorId": person.id,
-            "accountId": person.accounts[account] if person.accounts else "",
-            "accountIds": list(person.accounts),
-            "appId": entity.app_id,
-            "guideId": entity.id,
-            "guideStepId": entity.step_id,
-            "browserTime": moment,
-            "guideTimestamp": moment,
-            "receivedTime": arrival,
-            "loadTime": 100 + variant,
-            "url": f"https://app.atlas.example/p/{place}?q=%22",
-            "title": TEXTS[variant],
-            "language": "en_US",
-            "serverName": circumstances.pop("server"),
-            **circumstances,
-            **_tab(visitor, session, tab),
-            "eventId": "" if variant & 1 else f"{key ^ moment:x}",
-            "elementPath": "",
-            "oldVisitorId": "",
-        }
-        row.update(_answer(entity, variant, moment) if entity.poll_id else _step(variant))
-        return row
+    def entity(self, source: str, place: int) -> Entity:
+        """Return what an event of a source happened to."""
+        return self._entities[origin(source)][place]
 
-    def _device(self, visitor: int, device: int, entity: Entity) -> Row:
+    def person(self, visitor: int) -> Person:
+        """Return who caused an event."""
+        return self._visitors[visitor]
+
+    def device(self, visitor: int, device: int, entity: Entity) -> Row:
+        """Return server, browser, place and address of an event; to be copied before a change."""
         return self._devices(visitor)[device if platform(entity.app_id) == "web" else 2]
 
     def _make_devices(self, visitor: int) -> tuple[Row, Row, Row]:
@@ -181,7 +150,8 @@ class Describer:
         )
 
 
-def _tab(visitor: int, session: int, tab: int) -> Row:
+def tab_fields(visitor: int, session: int, tab: int) -> Row:
+    """Return the ids of the session and of the browser's tab."""
     mixed = (visitor * _MIX + session * 0xD1B54A32D192ED03) & _64_BITS
     return {
         "analyticsSessionId": f"{mixed:016x}",
@@ -200,33 +170,3 @@ def _variant(source: str, number: int) -> Row:
     if source == "pageEvents":
         return {"parameters": {"parameter": TEXTS[number]}}
     return {"properties": {"__utm__": {"channel": "email", "referrer": TEXTS[number]}}}
-
-
-def _step(variant: int) -> Row:
-    return {
-        "type": _GUIDE_TYPES[variant],
-        "guideSeenReason": "auto" if variant & 1 else "badge",
-        "uiElementId": "",
-        "uiElementType": "",
-        "uiElementText": "",
-        "uiElementActions": [],
-        "destinationStepId": "",
-        "guideStepPollTypes": [],
-        "properties": {},
-    }
-
-
-def _answer(entity: Entity, variant: int, moment: int) -> Row:
-    """Return the fields of an answer: an integer, a text or a list, by the kind of poll."""
-    answers = {
-        "NPSRating": moment // 1000 % 11,
-        "FreeForm": TEXTS[variant],
-        "MultiSelect": ["1", "2"][: 1 + variant % 2],
-    }
-    return {
-        "type": "ui:web:pollResponse" if variant & 1 else "pollResponse",
-        "pollId": entity.poll_id,
-        "pollType": entity.poll_type,
-        "pollResponse": answers[entity.poll_type],
-        "properties": {},
-    }

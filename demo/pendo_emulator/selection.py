@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pendo_emulator.definitions import Entity
-from pendo_emulator.events import ENTITY, VISITOR, Activity, Event
+from pendo_emulator.events import ENTITY, VISITOR, Activity, Event, origin
 from pendo_emulator.rows import ENTITY_FIELDS, Row
 
 
@@ -22,16 +22,20 @@ class Wanted:
 
 
 class Selection:
-    """Decides about events of one source, raw ones or by the fields of a row."""
+    """Decides about events of one source, raw ones or by the fields of a row.
+
+    `source` is what was asked for, `origin` the one whose happenings it shows.
+    """
 
     def __init__(
         self, source: str, wanted: Wanted, activity: Activity, excluded: frozenset[str]
     ) -> None:
         self.source = source
+        self.origin = origin(source)
         self._wanted = wanted
         self._excluded = excluded
         self._entities = [
-            self._asked(_fields(source, entity)) for entity in activity.entities[source]
+            self._asked(_fields(self.origin, entity)) for entity in activity.entities[self.origin]
         ]
         self._visitors = [self._heard(person.id) for person in activity.visitors]
 
@@ -61,6 +65,8 @@ class Selection:
 
 
 def _fields(source: str, entity: Entity) -> Row:
+    if source == "agenticEvents":
+        return {"appId": entity.app_id, "agentId": entity.id}
     if source in ENTITY_FIELDS:
         return {"appId": entity.app_id, ENTITY_FIELDS[source]: entity.id}
     return {

@@ -21,6 +21,7 @@ from pendo_emulator.clock import Clock
 from pendo_emulator.faults import Faults
 from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
+from pendo_emulator.switches import switch
 from pendo_emulator.world import World
 
 _QUICK = 1  # gzip level: the best costs more time than the rows do
@@ -59,17 +60,29 @@ class Emulator:
         """The world's knobs; they may be set one by one."""
         return self.world.knobs
 
+    def arm(self, *names: str) -> None:
+        """Bring difficulties about, by the names of their switches.
+
+        Raises:
+            ValueError: for an unknown name.
+        """
+        for chosen in [switch(name) for name in names]:
+            chosen.apply(self)
+
     def application(self) -> ASGIApp:
         """Return the ASGI application: Pendo's paths, and the emulator's own."""
-        admin = Admin(self.world, self.region, self.faults, self.calls)
+        admin = Admin(self, self.calls)
         api = PendoApi(self.world, self.region, self.keys, self.faults, self.calls)
-        return Starlette(
-            routes=[Mount("/_emulator", routes=admin.routes()), Mount("/", app=api)],
+        application = Starlette(
+            routes=[Mount("/_emulator", routes=admin.routes())],
             middleware=[
                 Middleware(_Breaking),
                 Middleware(GZipMiddleware, minimum_size=500, compresslevel=_QUICK),
             ],
         )
+        # not a mount: that would not match a path with a line break, which an id may hold
+        application.router.default = api
+        return application
 
 
 class _Breaking:
@@ -118,6 +131,8 @@ def running(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Itera
     """
     server = _make_server(emulator)
     with socket.create_server((host, port), backlog=_BACKLOG) as sock:
+        # asyncio does so only for sockets made as IPPROTO_TCP; without, each answer takes 40 ms
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         emulator.url = f"http://{host}:{sock.getsockname()[1]}"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()

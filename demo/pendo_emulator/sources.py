@@ -1,10 +1,12 @@
 """Knows the sources of a pipeline: their parameters, and the rows they give (API facts §3.4)."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pendo_emulator.definitions import DEFAULT_APP, platform
+from pendo_emulator.events import EVER, GUIDES_SEEN, POLLS_SEEN, SESSION
+from pendo_emulator.knobs import Knobs
 from pendo_emulator.periods import HOUR
 from pendo_emulator.refusals import Refused, bad_pipeline
 from pendo_emulator.rows import ENTITY_FIELDS
@@ -23,6 +25,7 @@ _DEFINITIONS = {
 }
 Place = TypeVar("Place")
 
+_SILENT = ("doNotProcessVisitors", "doNotProcessAccounts")
 _COMMON = {"appId", "blacklist"}
 PARAMETERS: dict[str, set[str]] = {
     "visitors": {"identified"},
@@ -32,29 +35,69 @@ PARAMETERS: dict[str, set[str]] = {
     "features": {"appId"},
     "trackTypes": {"appId"},
     "guides": {"appId"},
+    "const": set(),
     "events": _COMMON | {"eventClass"},
     "pageEvents": _COMMON | {"pageId"},
     "featureEvents": _COMMON | {"featureId"},
     "trackEvents": _COMMON | {"trackTypeId"},
     "guideEvents": _COMMON | {"guideId", "guideStepId"},
     "pollEvents": _COMMON | {"guideId", "pollId"},
+    "singleEvents": _COMMON | {"eventClass"},
+    "rawEvents": _COMMON | {"eventClass"},
+    "guidesSeen": _COMMON | {"guideId", "guideStepId"},
+    "guidesSeenEver": _COMMON | {"guideId", "guideStepId"},
+    "pollsSeen": _COMMON | {"guideId", "pollId"},
+    "pollsSeenEver": _COMMON | {"guideId", "pollId"},
+    "emailEvents": _COMMON | {"guideId"},
+    "recordingMetadata": _COMMON,
+    "agenticEvents": _COMMON | {"agentId"},
+    "groups": {"items"},
+    "doNotProcessVisitors": set(),
+    "doNotProcessAccounts": set(),
 }
-EVENT_SOURCES = frozenset(name for name, known in PARAMETERS.items() if "blacklist" in known)
+EVENT_SOURCES = frozenset(
+    name for name, known in PARAMETERS.items() if "blacklist" in known and name not in EVER
+)
+_POLLS = ("pollEvents", "pollsSeen", "pollsSeenEver")
 
 
 def check_parameters(source: str, parameters: Any) -> dict[str, Any]:
-    """Return a source's parameters, {} for null.
+    """Return a source's parameters, {} for null; for const an object of its `rows`.
 
     Raises:
         Refused: 400 in Pendo's own words for a parameter that the source does not have.
     """
+    if source == "const":
+        if not isinstance(parameters, list) or not all(isinstance(one, dict) for one in parameters):
+            raise _bad(source, "expected a list of rows")
+        return {"rows": parameters}
     if parameters is None:
-        return {}
+        parameters = {}
     if not isinstance(parameters, dict) or parameters.keys() - PARAMETERS[source]:
         raise _bad(source, "unexpected parameters")
-    if source == "pollEvents" and ("guideId" in parameters) != ("pollId" in parameters):
+    if source in _POLLS and ("guideId" in parameters) != ("pollId" in parameters):
         raise _bad(source, "guideId and pollId go together")
+    if source == "agenticEvents" and not {"agentId", "appId"} <= parameters.keys():
+        raise _bad(source, "agentId and appId are required")
     return parameters
+
+
+def has_window(source: str, parameters: dict[str, Any], series: Any, knobs: Knobs) -> bool:
+    """Return whether a source is to be read within its timeSeries.
+
+    Raises:
+        Refused: 400 where the knobs say that the source is not to be had in this way.
+    """
+    if source == "rawEvents" and knobs.raw_events == "disabled":
+        raise bad_pipeline("bad source: source type rawEvents is not enabled")
+    one_poll = source == "pollsSeenEver" and knobs.polls_seen_ever == "one_poll"
+    if one_poll and "pollId" not in parameters:
+        raise _bad(source, "guideId and pollId are required")
+    if source == "guidesSeenEver" and knobs.guides_seen_ever != "either":
+        if knobs.guides_seen_ever == "no_series" and series is not None:
+            raise bad_pipeline("bad source: unexpected timeSeries")
+        return knobs.guides_seen_ever == "series"
+    return source in EVENT_SOURCES or (source in EVER and series is not None)
 
 
 def _bad(source: str, reason: str) -> Refused:
@@ -62,7 +105,7 @@ def _bad(source: str, reason: str) -> Refused:
 
 
 def object_rows(world: World, source: str, parameters: dict[str, Any], now: int) -> Table:
-    """Return the rows of an object source: people or definitions.
+    """Return the rows of a source without a window: people, definitions, what was ever seen.
 
     Raises:
         Refused: 400 for a parameter of the wrong form.
@@ -71,11 +114,38 @@ def object_rows(world: World, source: str, parameters: dict[str, Any], now: int)
         return _visitors(world, parameters, now)
     if source == "accounts":
         return shuffled(lambda: world.accounts(now), ("accountId",))
+    if source in EVER:
+        return _ever(world, source, parameters, now)
+    rows = _few_rows(world, source, parameters, now)
+    return shuffled(lambda: rows)
+
+
+def _few_rows(world: World, source: str, parameters: dict[str, Any], now: int) -> Chunk:
+    """Return the rows of a source that has few of them."""
+    if source == "const":
+        return list(parameters["rows"])
+    if source in _SILENT:
+        return world.do_not_process(source)
+    if source == "groups":
+        return world.groups(items=_items(parameters))
     found = world.listed(_DEFINITIONS[source], now)
-    if source != "apps":
-        apps = _apps(source, parameters)
-        found = [one for one in found if apps is None or one["appId"] in apps]
-    return shuffled(lambda: found)
+    apps = None if source == "apps" else _apps(source, parameters)
+    return [one for one in found if apps is None or one["appId"] in apps]
+
+
+def _items(parameters: dict[str, Any]) -> bool:
+    items = parameters.get("items", False)
+    if not isinstance(items, bool):
+        raise _bad("groups", "items must be a boolean")
+    return items
+
+
+def _ever(world: World, source: str, parameters: dict[str, Any], now: int) -> Table:
+    """Return what was ever seen, a chunk for each range of visitors."""
+    select = world.select(source, _wanted(source, parameters))
+    span = world.earliest(source), now + 1
+    shards = world.activity.shards(source)
+    return _lazy(shards, lambda shard: world.seen(select, *span, shard, now), ())
 
 
 def _visitors(world: World, parameters: dict[str, Any], now: int) -> Table:
@@ -95,6 +165,8 @@ def event_rows(
     Raises:
         Refused: 400 for a parameter of the wrong form.
     """
+    if source in EVER:
+        return _ever(world, source, parameters, now)
     select = world.select(source, _wanted(source, parameters))
     shards = world.activity.shards(source)
     window = window.since(world.earliest(source))
@@ -104,20 +176,29 @@ def event_rows(
             lambda place: world.grouped(select, window.unit, *place, now),
             (window.unit, "visitorId"),
         )
+    if source in GUIDES_SEEN or source in POLLS_SEEN:
+        ends = [edge for bucket in window.buckets() for edge in bucket] or [0]
+        span = ends[0], ends[-1]
+        return _lazy(shards, lambda shard: world.seen(select, *span, shard, now), ())
+    recorded = source == "recordingMetadata"
     return _lazy(
-        list(_hours(window)),
-        lambda hour: [row for shard in shards for row in world.single(select, *hour, shard, now)],
-        ("browserTime",),
+        list(_pieces(window, SESSION if recorded else HOUR)),
+        lambda piece: [row for shard in shards for row in world.single(select, *piece, shard, now)],
+        ("startTime" if recorded else "browserTime",),
     )
 
 
-def _hours(window: Window) -> Iterator[tuple[int, int]]:
+def _pieces(window: Window, length: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of pieces of a window, which end where `length`, ms, divides time."""
     for first, last in window.buckets():
-        for start in range(first, last, HOUR):
-            yield start, min(start + HOUR, last)
+        start = first
+        while start < last:
+            end = min(start - start % length + length, last)
+            yield start, end
+            start = end
 
 
-def _lazy(places: list[Place], make: Callable[[Place], Chunk], by: tuple[str, ...]) -> Table:
+def _lazy(places: Sequence[Place], make: Callable[[Place], Chunk], by: tuple[str, ...]) -> Table:
     """Return the table with a chunk for each place, none of them made before it is read."""
 
     def chunks() -> Iterator[Chunk]:
@@ -126,7 +207,7 @@ def _lazy(places: list[Place], make: Callable[[Place], Chunk], by: tuple[str, ..
             random.shuffle(chunk)
             yield chunk
 
-    return Table(chunks, lambda: map(make, places), by)
+    return Table(chunks, (lambda: map(make, places)) if by else chunks, by)
 
 
 def _wanted(source: str, parameters: dict[str, Any]) -> Wanted:

@@ -8,19 +8,30 @@ from pendo_emulator.expressions import ExpressionError, Scope, compile_expressio
 from pendo_emulator.periods import Calendar
 from pendo_emulator.refusals import Refused, bad_pipeline
 
-_UNITS = {"hourRange": "hour", "dayRange": "day", "weekRange": "week", "monthRange": "month"}
+_UNITS = {
+    "hourRange": "hour",
+    "dayRange": "day",
+    "weekRange": "week",
+    "monthRange": "month",
+    "quarterRange": "quarter",
+}
+_ITERATIVE = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
 _LONGEST = 1_000_000
 
 
 @dataclass(frozen=True)
 class Window:
-    """The buckets of `unit` (hour, day, week, month) that start in [first, last)."""
+    """The buckets of `unit` (hour, day, week, month, quarter) that start in [first, last).
+
+    `iterative` says that the pipeline is to be run once for each of them.
+    """
 
     unit: str
     start_time: int
     first: int
     last: int
     calendar: Calendar
+    iterative: bool = False
 
     def since(self, moment: int) -> "Window":
         """Return the window without the buckets that end before `moment`."""
@@ -31,27 +42,33 @@ class Window:
         return self.calendar.buckets(self.unit, self.first, self.last)
 
 
-def read_window(series: Any, calendar: Calendar, now: int, scope: Scope) -> Window:
+def read_window(
+    series: Any, calendar: Calendar, now: int, scope: Scope, *, iterative: bool = False
+) -> Window:
     """Return the window of a timeSeries object; what lies after `now` is cut off.
 
     Raises:
-        Refused: 400 for an unknown period, a bad first, or other than one of last and count.
+        Refused: 400 for an unknown period, an iterative one that is not allowed, a bad first, or
+            other than one of last and count.
     """
     if not isinstance(series, dict):
         raise bad_pipeline("bad source: timeSeries required")
     unknown = series.keys() - {"period", "first", "last", "count"}
     if unknown:
         raise _bad(f"unexpected {', '.join(sorted(unknown))}")
-    unit = _UNITS.get(str(series.get("period")))
+    period = str(series.get("period"))
+    if period in _ITERATIVE and not iterative:
+        raise _bad(f"iterative period {period} is not allowed here")
+    unit = _UNITS.get(period) or _ITERATIVE.get(period)
     if unit is None:
-        raise _bad(f"unknown period {series.get('period')}")
+        raise _bad(f"unknown period {period}")
     moment = _moment(series, "first", scope)
     try:
         start = calendar.floor(unit, moment)
         first, last = _bounds(series, start, calendar, unit, scope)
     except (OverflowError, ValueError) as error:
         raise _bad("out of range") from error
-    return Window(unit, start, first, min(last, now + 1), calendar)
+    return Window(unit, start, first, min(last, now + 1), calendar, period in _ITERATIVE)
 
 
 def _bounds(

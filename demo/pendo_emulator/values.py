@@ -27,10 +27,20 @@ def sort_key(value: Any, *, casefold: bool = False) -> tuple[int, Any]:
     """Return what a value sorts by; strings by code point, or by folded case."""
     place = rank(value)
     if place == _OTHER:
-        return place, json.dumps(value, sort_keys=True)
+        return place, fingerprint(value)
     if place == _NULL:
         return place, 0
     return place, value.casefold() if casefold and place == _STRING else value
+
+
+def fingerprint(value: Any) -> str:
+    """Return a text that two values share only if they are the same JSON."""
+    return json.dumps(value, sort_keys=True, default=_raw_text)
+
+
+def _raw_text(value: Any) -> str:
+    # what only a JSON text can hold, such as NaN (msgspec.Raw), or a plain mistake
+    return bytes(value).decode()
 
 
 def truth(value: Any) -> bool:

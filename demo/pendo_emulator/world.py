@@ -1,39 +1,33 @@
-"""Knows the whole made-up product at any moment, and the truth about its events."""
+"""Knows the whole made-up product at any moment: its objects, its people and their events."""
 
-import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pendo_emulator.clock import Clock, parse_moment
+from pendo_emulator.alterations import Alterations
+from pendo_emulator.areas import held_items
+from pendo_emulator.clock import Clock
 from pendo_emulator.definitions import (
-    ALL_EVENTS,
-    DEFAULT_APP,
     DISABLED_APP,
     LIVE_APPS,
     Definition,
+    Entity,
     make_definitions,
     make_entities,
 )
-from pendo_emulator.events import ENTITY, SHARES, Activity, Event, Shard
+from pendo_emulator.events import EVER, GUIDES_SEEN, POLLS_SEEN, Activity, Shard
 from pendo_emulator.functions import is_anonymous
+from pendo_emulator.happenings import Happenings
+from pendo_emulator.history import Histories
+from pendo_emulator.injected import read_event
 from pendo_emulator.knobs import Knobs
+from pendo_emulator.metadata import Schema
 from pendo_emulator.people import make_people
 from pendo_emulator.periods import DAY, HOUR, Calendar
-from pendo_emulator.rows import (
-    BUCKETS,
-    ENTITY_FIELDS,
-    MEASURES,
-    Describer,
-    Measures,
-    Row,
-    group,
-    measures,
-)
+from pendo_emulator.rows import ENTITY_FIELDS, Row
 from pendo_emulator.selection import Selection, Wanted
+from pendo_emulator.tagging import TAGGED, Retag
+from pendo_emulator.truth import SUMMED, Sums, event_sums, seen_count
 
 ALL_APPS = (*LIVE_APPS, DISABLED_APP)
 _HISTORY = 730 * DAY
@@ -44,18 +38,10 @@ _KINDS = {
     "feature": "feature",
     "tracktype": "trackType",
     "guide": "guide",
+    "segment": "segment",
+    "group": "group",
+    "report": "report",
 }
-_TRUTH_FIELDS = {**ENTITY_FIELDS, "guideEvents": "guideId", "pollEvents": "pollId"}
-Sums = dict[tuple[int, str, str], int]
-
-
-@dataclass(frozen=True)
-class Injected:
-    """An event that someone put in: the fields of its row, and two times, ms."""
-
-    moment: int
-    arrival: int
-    fields: Row
 
 
 class World:
@@ -82,35 +68,73 @@ class World:
         self.people = make_people(seed, visitors, accounts, LIVE_APPS)
         entities = make_entities(self.definitions)
         self.activity = Activity(seed, events_per_day, self.people.visitors, entities)
-        self._describer = Describer(self.activity)
-        self._injected: dict[str, list[Injected]] = {source: [] for source in SHARES}
+        self.alterations = Alterations()
         start = self.clock.now() - _HISTORY
-        self.history_start = start - start % DAY
+        self._happenings = Happenings(self.activity, start - start % DAY)
+        self._histories = Histories(self._happenings, self.people)
 
     @property
     def calendar(self) -> Calendar:
         """The subscription's calendar, with its hours aligned as the knob says."""
         return Calendar(self.zone, self.knobs.hour_alignment)
 
+    @property
+    def history_start(self) -> int:
+        """The moment at which its events begin, ms."""
+        return self._happenings.since
+
     # What the API shows
 
     def listed(self, kind: str, now: int) -> list[Definition]:
-        """Return the definitions of app, page, feature, tracktype or guide, as of `now`."""
-        found = self.definitions[_KINDS[kind.lower()]]
-        if _KINDS[kind.lower()] not in _COUNTABLE:
+        """Return the definitions of a kind as of `now`.
+
+        Kinds are app, page, feature, tracktype, guide, segment, group (product area) and report;
+        of segments and reports those that everyone may see (§2.1).
+        """
+        kind = _KINDS[kind.lower()]
+        found = self.definitions[kind]
+        if kind == "group":
+            return self.groups(items=False)
+        if kind in ("segment", "report"):
+            return [one for one in found if one.get("shared", True)]
+        if kind not in _COUNTABLE:
             return list(found)
         through = now - now % HOUR  # moves hourly without lastUpdatedAt (§2.2)
-        return [{**one, "validThrough": through} for one in found]
+        held = held_items(self.definitions)
+        return [{**one, "validThrough": through, **_area(one, held)} for one in found]
+
+    def groups(self, *, items: bool) -> list[Definition]:
+        """Return the product areas (§4.4), with what each holds, or with null instead."""
+        held = held_items(self.definitions)
+        return [
+            {
+                **one,
+                "length": len(held[one["id"]]),
+                "items": held[one["id"]] if items else None,
+            }
+            for one in self.definitions["group"]
+        ]
 
     def visitors(self, now: int, *, identified: bool) -> Iterator[Row]:
         """Yield the rows of visitors, sorted by id, with or without the anonymous ones."""
         for person in self.people.visitors:
             if not (identified and is_anonymous(person.id)):
-                yield person.row("visitorId", now)
+                yield self.alterations.row("visitor", person.row("visitorId", now))
 
     def accounts(self, now: int) -> Iterator[Row]:
         """Yield the rows of accounts, sorted by id."""
-        return (person.row("accountId", now) for person in self.people.accounts)
+        for person in self.people.accounts:
+            yield self.alterations.row("account", person.row("accountId", now))
+
+    def metadata_schema(self, kind: str) -> Schema:
+        """Return the metadata schema of visitor, account or parentAccount (§2.8)."""
+        return self.alterations.schema(kind, ALL_APPS)
+
+    def do_not_process(self, kind: str) -> list[Row]:
+        """Return the rows of doNotProcessVisitors or doNotProcessAccounts (§3.4)."""
+        if kind == "doNotProcessVisitors":
+            return [{"visitorId": one.id} for one in self.people.visitors if one.silent()]
+        return [{"accountId": one.id} for one in self.people.accounts if one.silent()]
 
     def select(self, source: str, wanted: Wanted) -> Selection:
         """Return the selection that a request's parameters stand for; make it once a request."""
@@ -118,52 +142,31 @@ class World:
 
     def earliest(self, source: str) -> int:
         """Return the moment before which nothing has happened, ms."""
-        moments = [one.moment for one in self._injected[source]]
-        return min([self.history_start, *moments])
+        return self._happenings.earliest(source)
 
     def grouped(
         self, select: Selection, unit: str, bucket: tuple[int, int], shard: Shard, now: int
     ) -> list[Row]:
         """Return the grouped rows of one bucket and one range of visitors (§4.5)."""
-        source = select.source
-        start, end = bucket
-        groups = group(self._events(select, start, end, shard, now), start)
-        described = [(self._describer.grouped(source, key), found) for key, found in groups.items()]
-        late = self._late(select, start, end, shard, now)
-        if late:
-            described = _merged(described, late, start)
-        frustration = source != "trackEvents"
-        return [
-            {**row, unit: start, **measures(found, frustration=frustration)}
-            for row, found in described
-        ]
+        rows = self._happenings.grouped(select, unit, bucket, shard, now)
+        return [part for row in rows for part in _split(row)] if self.knobs.split_rows else rows
 
     def single(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
         """Return one row for each event of [first, last) and one range of visitors."""
-        events = self._events(select, first, last, shard, now)
-        late = self._late(select, first, last, shard, now)
-        rows = [self._describer.single(select.source, event) for event in events]
-        return rows + [one.fields for one in late]
+        return self._happenings.single(select, first, last, shard, now)
 
-    def _events(
-        self, select: Selection, first: int, last: int, shard: Shard, now: int
-    ) -> list[Event]:
-        first = max(first, self.history_start)
-        return select.events(self.activity.between(select.source, first, last, shard, now))
+    def seen(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
+        """Return what a range of visitors saw of guides, or answered to polls, in [first, last)."""
+        answer = self.knobs.poll_response
+        return self._happenings.seen(select, (first, last), shard, now, answer)
 
-    def _late(
-        self, select: Selection, first: int, last: int, shard: Shard, now: int
-    ) -> list[Injected]:
-        """Return the injected events of a stretch of time and a range of visitors."""
-        source = select.source
-        return [
-            one
-            for one in self._injected[source]
-            if first <= one.moment < last
-            and one.arrival <= now
-            and select.row(one.fields)
-            and self.activity.shard_of(source, one.fields["visitorId"]) == shard.number
-        ]
+    def history(self, visitor_id: str, start: int, now: int) -> list[Row]:
+        """Return what a visitor did in the 24 hours from `start`, ms (§2.9).
+
+        Raises:
+            KeyError: for an unknown visitor.
+        """
+        return self._histories.rows(visitor_id, start, now)
 
     # What tests change
 
@@ -176,11 +179,33 @@ class World:
             ValueError: for an unknown source, or without ts or visitorId.
         """
         now = self.clock.now()
-        for source, injected in [_read_event(event, now) for event in events]:
-            self._injected[source].append(injected)
+        for source, injected in [read_event(event, now) for event in events]:
+            self._happenings.inject(source, injected)
+
+    def retag(
+        self, source: str, entity_from: str, entity_to: str | None, first: int, last: int
+    ) -> None:
+        """From now on count the events of an entity in [first, last), ms, for another one.
+
+        Rows, `sums` and histories alike change, as when Pendo reprocesses its history (§5.4).
+        `source` is pageEvents, featureEvents or trackEvents; `entity_to` None: they count for
+        nothing.
+
+        Raises:
+            ValueError: for another source, or an entity_to that is no definition of its kind.
+        """
+        if source not in TAGGED:
+            raise ValueError(f"source must be one of {', '.join(TAGGED)}")
+        new = None
+        if entity_to is not None:
+            known = {one["id"]: one["appId"] for one in self.definitions[TAGGED[source]]}
+            if entity_to not in known:
+                raise ValueError(f"no {TAGGED[source]} has the id {entity_to}")
+            new = Entity(entity_to, known[entity_to])
+        self._happenings.retag(source, Retag(entity_from, new, first, last))
 
     def add_definition(self, kind: str, definition: Definition) -> None:
-        """Add a definition of app, page, feature, tracktype or guide; it brings no events."""
+        """Add a definition of a kind that is `listed`; it brings no events."""
         self.definitions[_KINDS[kind.lower()]].append(definition)
 
     def remove_definition(self, kind: str, key: str) -> bool:
@@ -197,29 +222,19 @@ class World:
     ) -> Sums:
         """Return {(appId, entityId, UTC day of the hour bucket): number of events}.
 
-        entityId is pageId, featureId, trackTypeId, guideId or pollId ("allevents" for events).
+        entityId is pageId, featureId, trackTypeId, agentId, guideId (of e-mails too) or pollId,
+        "allevents" for events, singleEvents and rawEvents.
         Counts the raw events, by another path than the rows take, whose hour bucket starts in
         [first, last) and which have arrived; visitors on the exclude list do not count.
+
+        Raises:
+            ValueError: for a source whose rows are no events.
         """
-        calendar, now = self.calendar, self.clock.now()
-        first, last = (_ceiling(calendar, moment) for moment in (first, last))
+        if source not in SUMMED:
+            raise ValueError(f"{source} has no sums; those that have: {', '.join(SUMMED)}")
         select = self.select(source, Wanted(apps=app_ids))
-        counts: Counter[tuple[int, str, int]] = Counter()
-        entities = self.activity.entities[source]
-        poll = source == "pollEvents"
-        for shard in self.activity.shards(source):
-            for key, moment, _arrival in self._events(select, first, last, shard, now):
-                entity = entities[key >> ENTITY & 0xFFF]
-                bucket = calendar.floor("hour", moment) // DAY
-                counts[entity.app_id, entity.poll_id if poll else entity.id, bucket] += 1
-            for one in self._late(select, first, last, shard, now):
-                entity_id = one.fields.get(_TRUTH_FIELDS[source], "")
-                bucket = calendar.floor("hour", one.moment) // DAY
-                counts[one.fields["appId"], entity_id, bucket] += 1
-        return {
-            (app, entity_id, _utc_day(bucket)): count
-            for (app, entity_id, bucket), count in counts.items()
-        }
+        span = first, last
+        return event_sums(self._happenings, select, span, self.calendar, self.clock.now())
 
     def count(
         self,
@@ -234,17 +249,19 @@ class World:
 
         Definitions count over all apps. Event sources need [first, last), ms: grouped ones
         count the rows of the hours or days (`period`) that start in it, single ones the events.
+        guidesSeenEver and pollsSeenEver need none.
         """
+        there = self._count_there(kind, identified=identified)
+        if there is not None:
+            return there
         now = self.clock.now()
-        if kind.lower() in _KINDS:
-            return len(self.definitions[_KINDS[kind.lower()]])
-        if kind == "accounts":
-            return len(self.people.accounts)
-        if kind == "visitors":
-            return sum(1 for _ in self.visitors(now, identified=identified))
+        if kind in EVER:
+            first, last = self.earliest(kind), now + 1
         if first is None or last is None:
             raise ValueError(f"{kind} is counted between first and last")
         shards, select = self.activity.shards(kind), self.select(kind, Wanted())
+        if kind in (*GUIDES_SEEN, *POLLS_SEEN):
+            return seen_count(self._happenings, select, first, last, now)
         if kind not in ENTITY_FIELDS:
             return sum(len(self.single(select, first, last, one, now)) for one in shards)
         start = self.calendar.floor(period, first)
@@ -255,48 +272,40 @@ class World:
             for shard in shards
         )
 
+    def _count_there(self, kind: str, *, identified: bool) -> int | None:
+        """Return how many definitions or people there are; None for a kind of events."""
+        now = self.clock.now()
+        if kind.lower() in _KINDS:
+            return len(self.listed(kind, now))
+        if kind in ("doNotProcessVisitors", "doNotProcessAccounts"):
+            return len(self.do_not_process(kind))
+        if kind == "accounts":
+            return len(self.people.accounts)
+        if kind == "visitors":
+            return sum(1 for _ in self.visitors(now, identified=identified))
+        return None
 
-def _read_event(event: dict[str, Any], now: int) -> tuple[str, Injected]:
-    """Return the source and the event that someone described, with what a row of it must have."""
-    fields = {name: value for name, value in event.items() if name not in MEASURES}
-    source, moment = str(fields.pop("source", None)), fields.pop("ts", None)
-    if source not in SHARES:
-        raise ValueError(f"source must be one of {', '.join(SHARES)}")
-    if moment is None or not isinstance(fields.get("visitorId"), str):
-        raise ValueError("an event needs ts and visitorId")
-    moment = parse_moment(moment) if isinstance(moment, str) else int(moment)
-    fields = {"appId": DEFAULT_APP, **fields}
-    if source in ENTITY_FIELDS:
-        fields = {name: value for name, value in fields.items() if name not in BUCKETS}
-        if source == "events":
-            fields["pageId"] = ALL_EVENTS
-    else:
-        fields |= {"browserTime": moment, "guideTimestamp": moment, "receivedTime": now}
-    return source, Injected(moment, now, fields)
+    def history_count(self, visitor_id: str, start: int) -> int:
+        """Return how many rows the visitor's history has in the 24 hours from `start`, ms.
 
-
-def _ceiling(calendar: Calendar, moment: int) -> int:
-    start = calendar.floor("hour", moment)
-    return start if start == moment else calendar.next("hour", start)
+        Raises:
+            KeyError: for an unknown visitor.
+        """
+        return self._histories.count(visitor_id, start, self.clock.now())
 
 
-def _utc_day(number: int) -> str:
-    return datetime.fromtimestamp(number * DAY // 1000, timezone.utc).date().isoformat()
+def _area(one: Definition, held: dict[str, list[Definition]]) -> Definition:
+    """Return the `group` of a definition with its true length; {} where it has none."""
+    if "group" not in one:
+        return {}
+    return {"group": {**one["group"], "length": len(held[one["group"]["id"]])}}
 
 
-def _merged(
-    described: Iterable[tuple[Row, Measures]], late: Iterable[Injected], start: int
-) -> list[tuple[Row, Measures]]:
-    """Return the groups with injected events added to the group of equal dimensions."""
-    merged = {json.dumps(row, sort_keys=True): (row, found) for row, found in described}
-    for one in late:
-        minute = 1 << (one.moment - start) // 60_000
-        name = json.dumps(one.fields, sort_keys=True)
-        if name not in merged:
-            merged[name] = (one.fields, [0, 0, one.moment, one.moment])
-        found = merged[name][1]
-        found[0] += 1
-        found[1] |= minute
-        found[2] = min(found[2], one.moment)
-        found[3] = max(found[3], one.moment)
-    return list(merged.values())
+def _split(row: Row) -> list[Row]:
+    """Return a grouped row as two of equal dimensions that add up to it, if it can be."""
+    if row["numEvents"] == 1:
+        return [row]
+    one = {"numEvents": 1, "numMinutes": 1, "lastTime": row["firstTime"]}
+    one |= {name: 0 for name in row if name.endswith("Count")}
+    minutes = max(row["numMinutes"] - 1, 1)
+    return [{**row, **one}, {**row, "numEvents": row["numEvents"] - 1, "numMinutes": minutes}]

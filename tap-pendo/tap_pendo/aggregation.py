@@ -12,9 +12,11 @@ from tap_pendo.windows import Period, Window, to_ms
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 Body = dict[str, t.Any]
 ALL_APPS = 'expandAppIds("*")'
+_FIRST = 1356998400000  # 2013-01-01, before all of Pendo's data
 
 
 def literal(text: str) -> str:
@@ -146,6 +148,42 @@ def _people_source(
     return [*steps, {"filter": " && ".join(conditions)}] if conditions else steps
 
 
-def whole(source: str) -> Body:
+def whole(source: str, params: t.Any = None) -> Body:
     """Every row of an object source."""
-    return body(source, [{"source": {source: None}}])
+    return body(source, [{"source": {source: params}}])
+
+
+def of_all_time(source: str, params: t.Any = None) -> Body:
+    """Every row of a source that wants a time series, since Pendo began."""
+    series = {"period": "dayRange", "first": _FIRST, "last": "now()"}
+    return body(source, [{"source": {source: params, "timeSeries": series}}])
+
+
+def polls_seen(ids: dict[str, str], _identified: bool) -> Body:  # noqa: FBT001 - one of a kind
+    """Last answers of all visitors to a poll {guideId, pollId}; Pendo wants no time series."""
+    return whole("pollsSeenEver", dict(ids))
+
+
+def segment_members(ids: dict[str, str], identified: bool) -> Body:  # noqa: FBT001 - one of a kind
+    """Visitors of a segment {segmentId}, a row for each of their accounts (§3.7)."""
+    steps: list[dict[str, t.Any]] = [
+        {"source": {"visitors": {"identified": identified}}},
+        {"eval": {"accountId": "metadata.auto.accountids"}},
+        {"unwind": {"field": "accountId", "keepEmpty": True}},
+        # a segment may ask for the account's metadata
+        {"bulkExpand": {"account": {"account": "accountId"}}},
+        {"segment": {"id": ids["segmentId"]}},
+        {"select": {"visitorId": "visitorId", "accountId": "accountId"}},
+    ]
+    return body("segment_members", steps)
+
+
+def visitors_since(moment: datetime, identified: bool) -> Body:  # noqa: FBT001 - one of two
+    """Ids of the visitors whose last visit is at a moment or later, or not known."""
+    seen = "metadata.auto.lastvisit"
+    steps: list[dict[str, t.Any]] = [
+        {"source": {"visitors": {"identified": identified}}},
+        {"filter": f"isNull({seen}) || {seen} >= {to_ms(moment)}"},
+        {"select": {"visitorId": "visitorId"}},
+    ]
+    return body("visitors_since", steps)

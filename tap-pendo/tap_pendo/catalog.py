@@ -1,101 +1,32 @@
-"""THE TABLE: one row per Pendo object.
+"""THE TABLE: one row per Pendo object, in the order of a run.
 
-A new list is one row here and one shape in `schemas`.
+A new list is one row here and one shape in `schemas`. Source: pendo-api.md §9.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
+from tap_pendo import aggregation, deriving
+from tap_pendo.objects import (
+    Definitions,
+    Derived,
+    EachOf,
+    Events,
+    Kind,
+    People,
+    ReportResults,
+    SyncWindows,
+    Users,
+    VisitorHistory,
+)
 from tap_pendo.schemas import events as e
-from tap_pendo.schemas import lists, people
-from tap_pendo.shapes import Field, Shape
-from tap_pendo.windows import LENGTHS
+from tap_pendo.schemas import guides, lists, others, people
+from tap_pendo.schemas import single_events as single
+from tap_pendo.windows import HOUR
 
 if t.TYPE_CHECKING:
-    from datetime import timedelta
-
-    from tap_pendo.windows import Period
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SyncWindows:
-    """The log of complete reads; its rows come from the event streams."""
-
-    name: str
-    about: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Definitions:
-    """A list that Pendo gives whole: by GET on `path`, or from the aggregation source `source`."""
-
-    name: str
-    about: str
-    shape: Shape
-    path: str | None = None
-    source: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class People:
-    """Visitors or accounts: changed rows by the aggregation source, with typed metadata."""
-
-    name: str
-    about: str
-    source: str
-    id: Field
-    metadata_kind: str
-    anonymous: bool = False
-    """Whether some have no identity, to be left out by `include_anonymous_visitors`."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Events:
-    """Rows of an event source.
-
-    Grouped rows (`time` is None) count the uses in a bucket and are merged by identity; single
-    events have a time of their own and are numbered within their identity.
-    """
-
-    name: str
-    about: str
-    source: str
-    shape: Shape
-    identity: tuple[Field, ...]
-    objects: tuple[Field, ...] = ()
-    """Dimensions that are objects: part of the identity, but nothing to sort by."""
-    time: Field | None = None
-    longest: timedelta = LENGTHS[-1]
-    """Most time that is asked for at once: less for sources with very many rows."""
-
-    @property
-    def grouped(self) -> bool:
-        """Whether rows are counts per bucket."""
-        return self.time is None
-
-    @property
-    def measures(self) -> tuple[Field, ...]:
-        """Fields that are added up when rows are merged."""
-        return tuple(f for f in self.shape.fields if f.merge)
-
-    def period(self, period: Period) -> Period:
-        """Bucket of the stream, of that setting: single events have none but the hour."""
-        return period if self.grouped else "hour"
-
-    def clock(self, period: Period) -> Field:
-        """Field that says when: the bucket's start, or the event's own time."""
-        return self.time or (e.HOUR if period == "hour" else e.DAY)
-
-    @property
-    def record_shape(self) -> Shape:
-        """Shape of the rows, with the columns of either bucket."""
-        return self.shape if self.time else Shape(e.HOUR, e.DAY) + self.shape
-
-    def sort(self, period: Period) -> tuple[str, ...]:
-        """Pendo's names of the fields to sort by: time, visitor, then the other scalars."""
-        return (self.clock(period).pendo, *(f.pendo for f in self.identity))
+    from tap_pendo.shapes import Field, Shape
 
 
 def _grouped(name: str, about: str, source: str, entity: Field) -> Events:
@@ -106,6 +37,31 @@ def _grouped(name: str, about: str, source: str, entity: Field) -> Events:
         shape=e.grouped(entity),
         identity=(e.VISITOR, e.ACCOUNT, e.APP, entity, *e.DIMENSIONS),
         objects=e.OBJECT_DIMENSIONS,
+    )
+
+
+def _metadata(name: str, about: str, kind: str) -> Definitions:
+    return Definitions(
+        name=name,
+        about=about,
+        path=f"/api/v1/metadata/schema/{kind}",
+        shape=others.METADATA_FIELD,
+        keys=("group", "field"),
+        rows=deriving.metadata_fields,
+        absent=kind == "parentAccount",
+    )
+
+
+def _undescribed(name: str, about: str, path: str, shape: Shape) -> Definitions:
+    """Make the row of a list that nobody has described: whatever Pendo sends is kept."""
+    return Definitions(
+        name=name,
+        about=about,
+        path=f"/api/v1/{path}",
+        shape=shape,
+        keys=(),
+        rows=deriving.any_rows,
+        verified=False,
     )
 
 
@@ -120,39 +76,226 @@ _SINGLE = (
     e.UI_ELEMENT_ID,
 )
 
-Row = SyncWindows | Definitions | People | Events
+_APP = ("app_id",)
+_EXPAND = {"expand": "*"}  # without it Pendo gives the default app's only
 
-# In the order of a run: what explains comes before what is explained.
-CATALOG: tuple[Row, ...] = (
-    SyncWindows(name="sync_windows", about="Each complete read of a window of an event stream."),
+_DEFINED: tuple[Kind, ...] = (
     Definitions(
         name="applications",
         about="Apps of the subscription.",
         source="apps",
         shape=lists.APPLICATION,
+        apps=("id",),
     ),
-    Definitions(name="pages", about="Tagged pages.", path="/api/v1/page", shape=lists.PAGE),
     Definitions(
-        name="features", about="Tagged features.", path="/api/v1/feature", shape=lists.FEATURE
+        name="product_areas",
+        about="Product areas, which group pages and features.",
+        source="groups",
+        params={"items": True},
+        shape=others.PRODUCT_AREA,
+    ),
+    Derived(
+        name="product_area_items",
+        about="Pages, features and others of each product area.",
+        parent="product_areas",
+        shape=others.PRODUCT_AREA_ITEM,
+        keys=("group_id", "item_type", "item_id"),
+        derive=deriving.objects("items", "groupId"),
+    ),
+    Definitions(
+        name="pages",
+        about="Tagged pages.",
+        path="/api/v1/page",
+        params=_EXPAND,
+        shape=lists.PAGE,
+        apps=_APP,
+        users=True,
+    ),
+    Derived(
+        name="page_rules",
+        about="URL rules of each page.",
+        parent="pages",
+        shape=lists.PAGE_RULE,
+        keys=("page_id", "position"),
+        derive=deriving.objects("rules", "pageId"),
+    ),
+    Definitions(
+        name="features",
+        about="Tagged features.",
+        path="/api/v1/feature",
+        params=_EXPAND,
+        shape=lists.FEATURE,
+        apps=_APP,
+        users=True,
+    ),
+    Derived(
+        name="feature_element_path_rules",
+        about="CSS selectors of each feature.",
+        parent="features",
+        shape=lists.FEATURE_ELEMENT_PATH_RULE,
+        keys=("feature_id", "position"),
+        derive=deriving.texts("elementPathRules", "featureId", "rule"),
     ),
     Definitions(
         name="track_types",
         about="Kinds of track events.",
         path="/api/v1/tracktype",
+        params=_EXPAND,
         shape=lists.TRACK_TYPE,
+        apps=_APP,
+        users=True,
+    ),
+    Derived(
+        name="track_type_rules",
+        about="Event names of each track type.",
+        parent="track_types",
+        shape=lists.TRACK_TYPE_RULE,
+        keys=("track_type_id", "position"),
+        derive=deriving.texts("trackTypeRules", "trackTypeId", "rule"),
     ),
     Definitions(
         name="guides",
         about="Guides with their steps and polls.",
         path="/api/v1/guide",
-        shape=lists.GUIDE,
+        params=_EXPAND,
+        shape=guides.GUIDE,
+        apps=("app_id", "app_ids"),
+        users=True,
     ),
+    Derived(
+        name="guide_steps",
+        about="Steps of each guide.",
+        parent="guides",
+        shape=guides.GUIDE_STEP,
+        keys=("guide_id", "id"),
+        derive=deriving.objects("steps", "guideId"),
+    ),
+    Derived(
+        name="polls",
+        about="Polls of each guide; an NPS guide has two.",
+        parent="guides",
+        shape=guides.GUIDE_POLL,
+        keys=("guide_id", "id"),
+        derive=deriving.objects("polls", "guideId"),
+    ),
+    Derived(
+        name="guide_step_polls",
+        about="Which polls are on which step.",
+        parent="guides",
+        shape=guides.GUIDE_STEP_POLL,
+        keys=("guide_step_id", "poll_id"),
+        derive=deriving.polls_of_steps,
+    ),
+    EachOf(
+        name="guide_history",
+        about="Changes of each guide.",
+        parent="guides",
+        items=deriving.its_id("guideId"),
+        path="/api/v1/guide/{guideId}/history",
+        shape=guides.GUIDE_HISTORY,
+        verified=False,
+    ),
+    _undescribed(
+        "guide_order", "Order in which automatic guides come.", "guide/order", guides.GUIDE_ORDER
+    ),
+    Definitions(
+        name="reports",
+        about="Public reports.",
+        path="/api/v1/report",
+        params=_EXPAND,
+        shape=others.REPORT,
+        users=True,
+    ),
+    ReportResults(
+        name="report_results",
+        about="Rows of the reports in `report_ids` as JSON; each also is a stream of its own, "
+        "`report_results_<id>`, with the report's columns.",
+        selected=False,
+    ),
+    Definitions(
+        name="segments",
+        about="Segments that are shared with everyone.",
+        path="/api/v1/segment",
+        shape=others.SEGMENT,
+        users=True,
+    ),
+    EachOf(
+        name="segment_members",
+        about="Visitors of each shared segment, by account.",
+        parent="segments",
+        items=deriving.its_id("segmentId"),
+        body=aggregation.segment_members,
+        shape=others.SEGMENT_MEMBER,
+        keys=("segment_id", "visitor_id", "account_id"),
+        selected=False,
+    ),
+    Users(
+        name="users",
+        about="Pendo users who made, changed or own pages, features, guides, reports …",
+        shape=others.PENDO_USER,
+    ),
+    _metadata("metadata_accounts", "Metadata fields of accounts.", "account"),
+    _metadata("metadata_visitors", "Metadata fields of visitors.", "visitor"),
+    _metadata(
+        "metadata_parent_accounts",
+        "Metadata fields of parent accounts, if there are any.",
+        "parentAccount",
+    ),
+    _undescribed(
+        "metadata_dependencies",
+        "Where metadata fields are used.",
+        "metadata/dependencies",
+        others.UNKNOWN,
+    ),
+    _undescribed(
+        "exclude_lists", "Entries of Pendo's exclude list.", "blacklist", others.EXCLUDE_LIST
+    ),
+    _undescribed(
+        "server_names",
+        "Host names that Pendo has seen, with their flags.",
+        "servername",
+        others.SERVER_NAME,
+    ),
+    _undescribed(
+        "feedback_options", "Configuration of Pendo Feedback.", "feedback/options", others.UNKNOWN
+    ),
+    Definitions(
+        name="do_not_process_visitors",
+        about="Visitors whose events Pendo does not process.",
+        source="doNotProcessVisitors",
+        shape=others.VISITOR_ONLY,
+        keys=("visitor_id",),
+    ),
+    Definitions(
+        name="do_not_process_accounts",
+        about="Accounts whose events Pendo does not process.",
+        source="doNotProcessAccounts",
+        shape=others.ACCOUNT_ONLY,
+        keys=("account_id",),
+    ),
+    _undescribed(
+        "bulk_deletion_jobs",
+        "Jobs that delete visitors or accounts.",
+        "bulkdelete",
+        others.BULK_DELETION_JOB,
+    ),
+)
+
+_PEOPLE: tuple[Kind, ...] = (
     People(
         name="accounts",
         about="Accounts with their metadata.",
         source="accounts",
         id=people.ACCOUNT_ID,
         metadata_kind="account",
+    ),
+    Derived(
+        name="account_applications",
+        about="Apps that each account has used.",
+        parent="accounts",
+        shape=people.ACCOUNT_APPLICATION,
+        keys=("account_id", "app_id"),
+        derive=deriving.applications_of("accountId"),
     ),
     People(
         name="visitors",
@@ -162,6 +305,45 @@ CATALOG: tuple[Row, ...] = (
         metadata_kind="visitor",
         anonymous=True,
     ),
+    Derived(
+        name="visitor_accounts",
+        about="Accounts of each visitor.",
+        parent="visitors",
+        shape=people.VISITOR_ACCOUNT,
+        keys=("visitor_id", "account_id"),
+        derive=deriving.accounts_of_visitor,
+    ),
+    Derived(
+        name="visitor_applications",
+        about="Apps that each visitor has used.",
+        parent="visitors",
+        shape=people.VISITOR_APPLICATION,
+        keys=("visitor_id", "app_id"),
+        derive=deriving.applications_of("visitorId"),
+    ),
+    Definitions(
+        name="guides_seen",
+        about="What each visitor has seen of each guide step, of all time.",
+        source="guidesSeenEver",
+        params={"appId": aggregation.ALL_APPS},
+        shape=guides.GUIDE_SEEN,
+        keys=("visitor_id", "guide_id", "guide_step_id"),
+        series=True,
+        selected=False,
+    ),
+    EachOf(
+        name="polls_seen",
+        about="Last answer of each visitor to each poll, of all time.",
+        parent="guides",
+        items=deriving.its_polls,
+        body=aggregation.polls_seen,
+        shape=guides.POLL_SEEN,
+        keys=("visitor_id", "guide_id", "poll_id"),
+        selected=False,
+    ),
+)
+
+_EVENTS: tuple[Kind, ...] = (
     _grouped("events", "All clicks and page views, tagged or not.", "events", e.ALL_EVENTS_PAGE_ID),
     _grouped("page_events", "Views of tagged pages.", "pageEvents", e.PAGE_ID),
     _grouped("feature_events", "Uses of tagged features.", "featureEvents", e.FEATURE_ID),
@@ -182,4 +364,71 @@ CATALOG: tuple[Row, ...] = (
         identity=(*_SINGLE, e.POLL_ID),
         time=e.BROWSER_TIME,
     ),
+    Events(
+        name="single_events",
+        about="Every click and page view, one row per event: very many.",
+        source="singleEvents",
+        shape=single.UI_EVENT,
+        identity=(e.VISITOR, e.ACCOUNT, e.APP, e.EVENT_TYPE, e.TAB_ID, single.EVENT_ID),
+        time=e.BROWSER_TIME,
+        longest=HOUR,
+        selected=False,
+    ),
+    Events(
+        name="session_recordings",
+        about="Session replays, one row per part of a recording.",
+        source="recordingMetadata",
+        shape=single.RECORDING,
+        identity=(
+            e.VISITOR,
+            e.ACCOUNT,
+            e.APP,
+            single.RECORDING_ID,
+            single.RECORDING_SESSION_ID,
+            e.TAB_ID,
+        ),
+        time=single.START_TIME,
+        selected=False,
+    ),
+    Events(
+        name="agentic_events",
+        about="Conversations with AI agents, one row per event.",
+        source="agenticEvents",
+        shape=single.AGENTIC_EVENT,
+        identity=(e.VISITOR, e.ACCOUNT, e.APP, single.AGENT_ID, single.EVENT_ID, e.EVENT_TYPE),
+        time=e.BROWSER_TIME,
+        verified=False,
+    ),
+    Events(
+        name="email_events",
+        about="Guides sent by e-mail: sent, opened, clicked.",
+        source="emailEvents",
+        shape=single.EMAIL_EVENT,
+        identity=(e.VISITOR, e.ACCOUNT, e.APP, e.GUIDE_ID, e.EVENT_TYPE),
+        time=e.BROWSER_TIME,
+        verified=False,
+    ),
+    VisitorHistory(
+        name="visitor_history",
+        about="What each visitor did, of 180 days at most: a call for each visitor and day.",
+        shape=single.HISTORY,
+        identity=(
+            e.VISITOR,
+            single.HISTORY_TIME,
+            e.EVENT_TYPE,
+            e.APP,
+            single.HISTORY_URI,
+            *single.HISTORY_IDS,
+        ),
+        time=single.HISTORY_TIME,
+        selected=False,
+    ),
+)
+
+CATALOG: tuple[Kind, ...] = (
+    SyncWindows(name="sync_windows", about="Each complete read of a window of an event stream."),
+    # what explains comes before what is explained
+    *_DEFINED,
+    *_PEOPLE,
+    *_EVENTS,
 )

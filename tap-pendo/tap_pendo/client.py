@@ -5,18 +5,21 @@ Source: pendo-api.md §1. No message holds the key, a URL's host or a visitor's 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import email.utils
+import itertools
 import logging
 import random
 import re
-import threading
 import time
 import typing as t
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import quote
 
+import backoff
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
@@ -30,11 +33,12 @@ from tap_pendo.errors import (
     ThrottledError,
     UnavailableError,
 )
+from tap_pendo.limiter import Limiter
 from tap_pendo.traffic import Traffic
 from tap_pendo.windows import UTC
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 REGIONS = {
     "us": "https://app.pendo.io",
@@ -52,6 +56,7 @@ LONGEST_WAIT = 60.0
 LONGEST_ASKED = 900.0
 MAX_TRIES = 8
 _CONNECT_SECONDS = 30.0
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._~-]+")
 _CHUNK_BYTES = 64 * 1024
 _RETRY = {408, 413, 429, 500, 502, 503, 504}
 
@@ -70,36 +75,6 @@ class Access:
 
     valid: bool
     write: bool = False
-
-
-class Limiter:
-    """At most so many calls a second to each endpoint, over all threads."""
-
-    def __init__(
-        self,
-        per_second: float,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._gap = 1 / per_second
-        self._clock, self._sleep = clock, sleep
-        self._next: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def wait(self, endpoint: str) -> None:
-        """Take the endpoint's next free moment and sleep until it comes."""
-        with self._lock:
-            now = self._clock()
-            turn = max(self._next.get(endpoint, now), now)
-            self._next[endpoint] = turn + self._gap
-        if turn > now:
-            self._sleep(turn - now)
-
-    def pause(self, endpoint: str, seconds: float) -> None:
-        """Let nobody call the endpoint for a while."""
-        with self._lock:
-            until = self._clock() + seconds
-            self._next[endpoint] = max(self._next.get(endpoint, until), until)
 
 
 class PendoClient:
@@ -151,12 +126,32 @@ class PendoClient:
         return Access(valid=said.get("valid") is not False, write=bool(said.get("writeAccess")))
 
     def get(
-        self, path: str, params: dict[str, str] | None = None, traffic: Traffic | None = None
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        traffic: Traffic | None = None,
+        ids: Mapping[str, str] | None = None,
     ) -> t.Any:
-        """GET a JSON document, whole."""
+        """GET a JSON document, whole.
+
+        Args:
+            path: may have names in braces, which stand for ids; messages show the names.
+            params: the query.
+            traffic: where it is counted.
+            ids: the ids. Those with odd characters are sent in base64 (§1.2).
+        """
         counted = traffic or Traffic()
+        named: dict[str, t.Any] = {"params": params}
+        if ids:
+            encoded = not all(map(_PLAIN_ID.fullmatch, ids.values()))
+            named["ids"] = {
+                name: base64.b64encode(value.encode()).decode() if encoded else value
+                for name, value in ids.items()
+            }
+            if encoded:
+                named["headers"] = {"x-pendo-base64-encoded-params": "true"}
         with self._key_questioned():
-            return self._retried(lambda: self._json("GET", path, counted, params=params), counted)
+            return self._retried(lambda: self._json("GET", path, counted, **named), counted)
 
     def rows(
         self,
@@ -207,13 +202,9 @@ class PendoClient:
         return found if isinstance(found, int) else 0
 
     def rest(self, error: UnavailableError, failures: int, traffic: Traffic | None = None) -> None:
-        """Wait before something that failed so many times is asked for again.
-
-        Waits double, with some jitter; they are longer if Pendo asks so.
-        """
-        own = min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT)
-        wait = max(own * random.uniform(1, 1.25), error.retry_after or 0)  # noqa: S311 - spreads calls
-        logger.warning("%s; try %d in %.0f s", error, failures + 1, wait)
+        """Wait before something that failed so many times is asked for again."""
+        wait = _wait(error, failures)
+        _log_wait(error, failures, wait)
         if traffic:
             traffic.add(retries=1)
         time.sleep(wait)
@@ -232,14 +223,22 @@ class PendoClient:
             except msgspec.DecodeError as error:
                 raise BrokenBodyError(f"{path}: the answer is not whole JSON") from error
 
-    def _open(self, method: str, path: str, traffic: Traffic, **kwargs: t.Any) -> requests.Response:
+    def _open(
+        self,
+        method: str,
+        path: str,
+        traffic: Traffic,
+        ids: Mapping[str, str] | None = None,
+        **kwargs: t.Any,
+    ) -> requests.Response:
         """Send one request; the answer's body is still to be read, and the answer to be closed."""
+        quoted = {name: quote(value, safe="") for name, value in (ids or {}).items()}
         self._limiter.wait(path)
         traffic.add(calls=1)
         try:
             response = self._session.request(
                 method,
-                self._base_url + path,
+                self._base_url + path.format_map(quoted),
                 timeout=self._timeout,
                 stream=True,
                 # a redirect would carry the key to another host
@@ -251,13 +250,13 @@ class PendoClient:
         except requests.RequestException as error:
             raise RefusedError(f"{path}: cannot be asked ({_reason(error)})") from error
         try:
-            self._check(response, path, kwargs.get("json"))
+            self._check(response, path, kwargs.get("json"), traffic)
         except BaseException:
             response.close()
             raise
         return response
 
-    def _check(self, response: requests.Response, path: str, body: t.Any) -> None:
+    def _check(self, response: requests.Response, path: str, body: t.Any, traffic: Traffic) -> None:
         """Sort a status by what happens next (§1.4)."""
         status = response.status_code
         if status == requests.codes.ok:
@@ -269,6 +268,7 @@ class PendoClient:
             raise RefusedError(said, status)
         wait = _retry_after(response)
         if status == requests.codes.too_many_requests:
+            traffic.add(throttled=1)
             if wait:
                 self._limiter.pause(path, wait)
             raise ThrottledError(said, wait)
@@ -284,23 +284,44 @@ class PendoClient:
                 raise TapError(KEY_REFUSED) from None
             raise
 
-    def _retried(self, call: Callable[[], T], traffic: Traffic, tries: int | None = None) -> T:
+    @staticmethod
+    def _retried(call: Callable[[], T], traffic: Traffic, tries: int | None = None) -> T:
         """Call until it works; 429 has tries of its own, since it says nothing of the request."""
-        failures = throttled = 0
-        while True:
-            try:
-                return call()
-            except ThrottledError as error:
-                throttled += 1
-                traffic.add(throttled=1)
-                if throttled >= MAX_TRIES:
-                    raise
-                self.rest(error, throttled, traffic)
-            except UnavailableError as error:
-                failures += 1
-                if failures >= (tries or MAX_TRIES):
-                    raise
-                self.rest(error, failures, traffic)
+
+        def noted(details: t.Any) -> None:
+            traffic.add(retries=1)
+            _log_wait(details["exception"], details["tries"], details["wait"])
+
+        throttled = backoff.on_exception(
+            _waits, ThrottledError, max_tries=MAX_TRIES, jitter=None, on_backoff=noted, logger=None
+        )
+        unavailable = backoff.on_exception(
+            _waits,
+            UnavailableError,
+            max_tries=tries or MAX_TRIES,
+            giveup=lambda error: isinstance(error, ThrottledError),
+            jitter=None,
+            on_backoff=noted,
+            logger=None,
+        )
+        return unavailable(throttled(call))()
+
+
+def _waits() -> Generator[float, UnavailableError, None]:
+    """Give the seconds to wait after each failure, for `backoff`."""
+    error = yield 0.0
+    for failures in itertools.count(1):
+        error = yield _wait(error, failures)
+
+
+def _wait(error: UnavailableError, failures: int) -> float:
+    """Seconds to wait: doubling with some jitter, or more if Pendo asks so."""
+    own: float = min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT)
+    return max(own * random.uniform(1, 1.25), error.retry_after or 0)  # noqa: S311 - spreads calls
+
+
+def _log_wait(error: UnavailableError, failures: int, wait: float) -> None:
+    logger.warning("%s; try %d in %.0f s", error, failures + 1, wait)
 
 
 def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decoding.Row]]:

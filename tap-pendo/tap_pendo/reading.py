@@ -29,9 +29,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
 
-    from tap_pendo.catalog import Events
     from tap_pendo.findings import Findings
     from tap_pendo.grouping import Row
+    from tap_pendo.objects import Events
     from tap_pendo.parts import Apps
     from tap_pendo.run import Run
 

@@ -12,9 +12,9 @@ from tap_pendo.windows import HOUR, from_ms, to_ms, to_text
 if t.TYPE_CHECKING:
     from datetime import datetime
 
-    from tap_pendo.catalog import Events
     from tap_pendo.findings import Findings
     from tap_pendo.grouping import Key, Row
+    from tap_pendo.objects import Events
     from tap_pendo.settings import Settings
     from tap_pendo.windows import Window
 

@@ -1,7 +1,4 @@
-"""The settings: their types, their defaults, and one clear line for each that is wrong.
-
-No message shows a value.
-"""
+"""The settings: their types, their defaults, and what they mean to the streams."""
 
 from __future__ import annotations
 
@@ -15,16 +12,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 from singer_sdk import typing as th
 
+from tap_pendo import pipelines
 from tap_pendo.client import REGIONS
 from tap_pendo.windows import Grid, Order, Period, from_text, months_before
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from jsonschema import ValidationError
+    from tap_pendo.pipelines import Pipeline
 
 DEFAULT_MONTHS = 3
-_FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 SCHEMA: dict[str, t.Any] = th.PropertiesList(
     th.Property(
@@ -151,6 +148,19 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         title="Page size",
         description="Most rows that are asked for in one answer.",
     ),
+    th.Property(
+        "aggregations",
+        th.CustomType(pipelines.SCHEMA),
+        title="Aggregations",
+        description="Pendo aggregations of your own as streams: name, pipeline or pipeline_file, "
+        "primary_keys, and perhaps grain (hour, day) and schema; see docs/aggregations.md.",
+    ),
+    th.Property(
+        "report_ids",
+        th.ArrayType(th.StringType),
+        title="Report ids",
+        description="Reports whose results become streams, `report_results_<id>`.",
+    ),
     additional_properties=False,
 ).to_dict()
 
@@ -176,6 +186,8 @@ class Settings:
     max_calls_per_second: float
     request_timeout: float
     page_size: int
+    report_ids: tuple[str, ...]
+    aggregations: tuple[Pipeline, ...]
 
     def grid(self, period: Period) -> Grid:
         """Buckets of a stream."""
@@ -195,8 +207,8 @@ def parsed(config: Mapping[str, t.Any]) -> Settings:
         base_url=config.get("api_url") or REGIONS[config["region"]],
         integration_key=config["integration_key"],
         region=config["region"],
-        start_date=_moment(config, "start_date"),
-        end_date=_moment(config, "end_date"),
+        start_date=moment(config, "start_date"),
+        end_date=moment(config, "end_date"),
         app_ids=tuple(sorted(set(config.get("app_ids") or ()))),
         period=config["period"],
         zone=ZoneInfo(config["timezone"]),
@@ -209,83 +221,19 @@ def parsed(config: Mapping[str, t.Any]) -> Settings:
         max_calls_per_second=float(config["max_calls_per_second"]),
         request_timeout=float(config["request_timeout"]),
         page_size=config["page_size"],
+        aggregations=tuple(map(pipelines.read, config.get("aggregations") or ())),
+        report_ids=tuple(dict.fromkeys(config.get("report_ids") or ())),
     )
 
 
-def _moment(config: Mapping[str, t.Any], name: str) -> datetime | None:
+def report_stream(report_id: str) -> str:
+    """Name the stream of a report."""
+    return "report_results_" + re.sub(r"\W", "_", report_id)
+
+
+def moment(config: Mapping[str, t.Any], name: str) -> datetime | None:
+    """Read a date of the configuration; raise ValueError or OverflowError if it is none."""
     return from_text(config[name]) if config.get(name) else None
-
-
-def problems(
-    config: Mapping[str, t.Any], errors: Iterable[ValidationError], known: Iterable[str]
-) -> list[str]:
-    """Say what is wrong with a configuration, a line for each setting, without values.
-
-    Args:
-        config: the configuration.
-        errors: what the JSON schema finds.
-        known: the names of all settings, the SDK's included.
-    """
-    lines = [_line(error, sorted(known)) for error in errors]
-    return lines or list(_beyond_schema(config))
-
-
-def _line(error: ValidationError, known: list[str]) -> str:
-    found: t.Any = error.instance
-    if error.validator == "additionalProperties" and not error.path:
-        unknown = sorted(set(found) - set(known))
-        return f"unknown setting `{'`, `'.join(unknown)}`: known are {', '.join(known)}"
-    if error.validator == "required" and not error.path:
-        wanted: t.Any = error.validator_value
-        missing = [name for name in wanted if name not in found]
-        return f"setting `{'`, `'.join(missing)}` is missing: it is required"
-    name = ".".join(str(part) for part in error.absolute_path)
-    return f"setting `{name}` is not valid: allowed is {_allowed(error)}"
-
-
-def _allowed(error: ValidationError) -> str:
-    rule: t.Any = error.validator
-    limit: t.Any = error.validator_value
-    if rule == "enum":
-        return "one of " + ", ".join(str(v) for v in limit if v is not None)
-    if rule == "type":
-        return " or ".join(v for v in _as_list(limit) if v != "null")
-    if rule == "pattern":
-        names = {"integration_key": "printable characters without spaces, at least one"}
-        return names.get(str(error.path[-1]), "a URL that begins with https:// or http://")
-    comparisons = {
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "a number above",
-    }
-    if rule in comparisons:
-        return f"{comparisons[rule]} {limit}"
-    return f"what its schema says ({rule})"
-
-
-def _as_list(value: t.Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
-
-
-def _beyond_schema(config: Mapping[str, t.Any]) -> Iterable[str]:
-    moments = {}
-    for name in ("start_date", "end_date"):
-        try:
-            moments[name] = _moment(config, name)
-        except (ValueError, OverflowError):
-            yield f"setting `{name}` is not a date: allowed is ISO 8601, such as 2026-01-31"
-        else:
-            moment = moments[name]
-            if moment and not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-                years = f"{_FIRST_YEAR} to {_LAST_YEAR}"
-                yield f"setting `{name}` is out of range: allowed are the years {years}"
-    start, end = moments.get("start_date"), moments.get("end_date")
-    if start and end and start >= end:
-        yield "setting `start_date` is not before `end_date`: allowed is an earlier date"
-    try:
-        ZoneInfo(config["timezone"])
-    except (KeyError, ValueError, OSError):
-        yield "setting `timezone` is not known: allowed is an IANA name, such as Europe/Berlin"
 
 
 def plain(config: Mapping[str, t.Any], schema: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -298,8 +246,8 @@ def plain(config: Mapping[str, t.Any], schema: Mapping[str, t.Any]) -> dict[str,
         required = name in schema.get("required", ())
         if value is None or (value == "" and not required):
             continue
-        types = _as_list(schema["properties"].get(name, {}).get("type", "string"))
-        found[name] = value if "string" in types else _decoded(value)
+        said = schema["properties"].get(name, {}).get("type", "string")
+        found[name] = value if said == "string" or "string" in said else _decoded(value)
     return found
 
 

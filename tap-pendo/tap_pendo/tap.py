@@ -19,14 +19,12 @@ from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_pendo import settings
-from tap_pendo.catalog import CATALOG, Definitions, Events, People, SyncWindows
 from tap_pendo.checks import require_access, require_own_state, sentences
 from tap_pendo.client import PendoClient
 from tap_pendo.errors import TapError
+from tap_pendo.problems import problems
 from tap_pendo.run import Run
-from tap_pendo.streams.definitions import DefinitionsStream
-from tap_pendo.streams.events import EventStream
-from tap_pendo.streams.people import PeopleStream
+from tap_pendo.streams.making import made
 from tap_pendo.streams.sync_windows import SyncWindowsStream
 from tap_pendo.windows import UTC
 from tap_pendo.writer import BlockWriter
@@ -58,6 +56,7 @@ class TapPendo(Tap):
 
     _run: Run | None = None
     _syncing = False
+    _order: Sequence[str] = ()
 
     @property
     def run(self) -> Run:
@@ -78,27 +77,17 @@ class TapPendo(Tap):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams in the order of the catalogue, which is the order of a run."""
+        """The streams in the order of a run, which is that of `made`."""
         if self._streams is None:
             found = super().streams
-            self._streams = {row.name: found[row.name] for row in CATALOG}
+            self._streams = {name: found[name] for name in self._order}
         return self._streams
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Make a stream of each row of the catalogue, once the key and the apps are known good."""
+        """Make the streams of the catalogue, once the key and the apps are known good."""
         require_access(self.run)
-        streams: list[Stream] = []
-        for row in CATALOG:
-            match row:
-                case SyncWindows():
-                    sync_windows = SyncWindowsStream(self, self.run, row)
-                    streams.append(sync_windows)
-                case Definitions():
-                    streams.append(DefinitionsStream(self, self.run, row))
-                case People():
-                    streams.append(PeopleStream(self, self.run, row))
-                case Events():
-                    streams.append(EventStream(self, self.run, row, sync_windows))
+        streams = made(self, self.run)
+        self._order = [stream.name for stream in streams]
         return streams
 
     # Settings: one clear line, and never a value
@@ -108,7 +97,7 @@ class TapPendo(Tap):
         self.append_builtin_config(schema)
         self._config = settings.plain(self._config, schema)
         errors = list(JSONSchemaValidator(schema).iter_errors(self._config))
-        lines = settings.problems(self._config, errors, schema["properties"])
+        lines = problems(self._config, errors, schema["properties"])
         if lines and raise_errors:
             raise TapError("; ".join(lines))
         return lines

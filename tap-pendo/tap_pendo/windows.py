@@ -107,6 +107,10 @@ class Grid:
         # 36 hours on is within the next day, whether this one has 23, 24 or 25 hours
         return self._midnight(start + 1.5 * DAY)
 
+    def before(self, start: datetime) -> datetime:
+        """Start of the bucket that ends at the start of another."""
+        return self.floor(start - timedelta(microseconds=1))
+
     def closed(self, now: datetime) -> datetime:
         """End of the last bucket that has surely ended by `now`, whatever Pendo's own grid.
 

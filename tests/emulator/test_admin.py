@@ -11,6 +11,7 @@ import pytest
 import requests
 from pendo_emulator.periods import DAY
 from pendo_emulator.server import serve
+from pendo_emulator.switches import SWITCHES
 
 NOW = "2026-03-11T10:30:00.000Z"
 
@@ -61,6 +62,31 @@ def test_knobs_are_set_one_by_one(admin: Any) -> None:
     assert admin.emulator.knobs.sort_keys == 1
 
 
+def test_switches(admin: Any) -> None:
+    known = admin("GET", "/switches")
+    admin("POST", "/switches/split-rows")
+
+    assert {"name", "about", "fatal"} == known[0].keys()
+    assert [one["name"] for one in known] == [one.name for one in SWITCHES]
+    assert admin.emulator.knobs.split_rows
+
+
+def test_retag(admin: Any) -> None:
+    entities = admin.emulator.world.activity.entities["pageEvents"]
+    span = {"first": "2026-03-08", "last": admin.emulator.clock.now()}
+    asked = f"source=pageEvents&first=2026-03-09&last={span['last']}"
+    order = {"source": "pageEvents", "from": entities[0].id, "to": entities[1].id, **span}
+
+    def tagged() -> set[str]:
+        return {row[1] for row in admin("GET", f"/truth/sums?{asked}")}
+
+    assert entities[0].id in tagged()
+    admin("POST", "/retag", order)
+    assert entities[0].id not in tagged()
+    admin("POST", "/retag", {**order, "from": entities[1].id, "to": None})
+    assert entities[1].id not in tagged()
+
+
 def test_events_and_truth(admin: Any) -> None:
     first, last = admin.emulator.clock.now() // DAY * DAY - DAY, "2026-03-11"
     span = f"first={first}&last={last}"
@@ -100,6 +126,9 @@ def test_calls(admin: Any) -> None:
         ("POST", "/faults", [{"kind": "nope"}]),
         ("POST", "/knobs", {"nope": 1}),
         ("POST", "/events", [{}]),
+        ("POST", "/switches/nope", None),
+        ("POST", "/retag", {"source": "events", "from": "x", "to": None, "first": 0, "last": 1}),
+        ("POST", "/retag", {}),
         ("DELETE", "/definitions/nope/1", None),
         ("GET", "/truth/sums?source=pageEvents", None),
         ("GET", "/truth/sums?source=nope&first=0&last=1", None),
@@ -144,3 +173,27 @@ def test_command_line_makes_a_key_of_its_own() -> None:
         process.terminate()
 
     assert len(ready["key"]) > 30
+
+
+def test_command_line_makes_it_difficult() -> None:
+    options = ["--fault", "few-sort-fields", "--fault", "throttled", "--key", "my-key"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pendo_emulator", *options], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        url = json.loads(process.stdout.readline())["url"]
+        headers = {"x-pendo-integration-key": "my-key"}
+        page = requests.get(f"{url}/api/v1/page", headers=headers, timeout=10)
+        knobs = requests.get(f"{url}/_emulator/", timeout=10).json()["knobs"]
+        process.terminate()
+
+    assert (page.status_code, knobs["max_sort_fields"]) == (429, 2)
+
+
+def test_command_line_names_the_known_faults() -> None:
+    command = [sys.executable, "-m", "pendo_emulator", "--fault", "nope"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert ended.returncode == 2
+    assert "invalid choice: 'nope'" in ended.stderr
+    assert "long-windows-time-out" in ended.stderr

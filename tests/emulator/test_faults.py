@@ -143,6 +143,24 @@ def test_extra_fields(own: Any) -> None:
     assert {row["surprise"] for row in own.rows("apps")} == {1}
 
 
+@pytest.mark.parametrize(("status", "expected"), [({}, 413), ({"status": 408}, 408)])
+def test_a_large_answer_is_refused(own: Any, status: dict[str, int], expected: int) -> None:
+    own.emulator.faults.add({"kind": "too_large", "bytes": 60_000, "times": None, **status})
+    small = own.aggregate("visitors", None, None, {"limit": 10})
+    large = own.aggregate("visitors")
+
+    assert [small.status_code, large.status_code] == [200, expected]
+    assert len(small.json()["results"]) == 10
+    assert own.get("/api/v1/feature?expand=*").status_code == 200
+
+
+def test_extra_fields_of_lists(own: Any) -> None:
+    own.emulator.faults.add({"kind": "extra_fields", "fields": {"surprise": 1}, "times": None})
+
+    assert {one["surprise"] for one in own.get("/api/v1/page").json()} == {1}
+    assert "surprise" not in own.get("/api/v1/token/verify").json()
+
+
 def test_verify_may_refuse(own: Any) -> None:
     own.emulator.faults.add({"kind": "verify"})
 

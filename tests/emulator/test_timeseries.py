@@ -54,6 +54,8 @@ THREE, FOUR = ms("2026-11-02T15:59Z"), ms("2026-11-02T16:00Z")
         # weeks begin on Sunday, months on the 1st
         ("weekRange", ms("2026-11-04"), {"count": 2}, ["26-11-01", "26-11-08"]),
         ("monthRange", ms("2026-09-15"), {"last": "now()"}, ["26-09-01", "26-10-01", "26-11-01"]),
+        ("quarterRange", ms("2026-03-31"), {"count": 3}, ["26-01-01", "26-04-01", "26-07-01"]),
+        ("quarterRange", "now()", {"count": -4}, ["25-10-01", "26-01-01", "26-04-01", "26-07-01"]),
         # first may be a text
         ("dayRange", str(ms("2026-11-02")), {"count": 1}, ["26-11-02"]),
         ("dayRange", "date(2026,11,2)", {"count": 1}, ["26-11-02"]),
@@ -108,7 +110,9 @@ def test_hours_are_aligned_as_the_knob_says(zone: str, alignment: str, start: st
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
 @pytest.mark.parametrize("alignment", ["utc", "local"])
-@pytest.mark.parametrize("period", ["hourRange", "dayRange", "weekRange", "monthRange"])
+@pytest.mark.parametrize(
+    "period", ["hourRange", "dayRange", "weekRange", "monthRange", "quarterRange"]
+)
 def test_buckets_leave_no_gap(zone: str, alignment: str, period: str) -> None:
     series = {"period": period, "first": ms("2026-03-01"), "last": ms("2026-04-20")}
     found = window(series, zone, alignment=alignment)
@@ -148,3 +152,25 @@ def test_bad_time_series_are_refused(series: Any) -> None:
 
     assert refusal.value.status == 400
     assert refusal.value.body.startswith("bad pipeline: bad source: ")
+
+
+@pytest.mark.parametrize(
+    ("period", "bucket"),
+    [("hourly", "hour"), ("daily", "day"), ("weekly", "week"), ("monthly", "month")],
+)
+def test_knob_iterative_periods_runs_the_pipeline_once_a_period(
+    new_world: Any, ask: Any, period: str, bucket: str
+) -> None:
+    world = new_world(events_per_day=30)
+    world.knobs.iterative_periods = True
+    first = {"first": ms("2026-01-20T12:00Z"), "last": ms("2026-02-03T12:00Z")}
+    every = {"appId": 'expandAppIds("*")'}
+    total = {"reduce": {"n": {"sum": "numEvents"}, "starts": {"count": bucket}}}
+    found = ask(world, "events", every, {"period": period, **first}, total)
+    starts = [one["startTime"] for one in found]
+    (whole,) = ask(world, "events", every, {"period": f"{bucket}Range", **first}, total)
+
+    assert sum(one["results"][0]["n"] for one in found) == whole["n"] > 0
+    assert sum(one["results"][0]["starts"] for one in found) == whole["starts"]
+    assert starts == sorted(starts)
+    assert len(starts) == {"hour": 337, "day": 15, "week": 3, "month": 2}[bucket]

@@ -14,7 +14,18 @@ from pendo_emulator.world import ALL_APPS, World
 
 Ask = Callable[..., list[dict[str, Any]]]
 ALL = {"appId": EVERY_APP}
-SIZES = {"app": 4, "page": 25, "feature": 60, "trackType": 21, "guide": 8, "accounts": 220}
+SIZES = {
+    "app": 4,
+    "page": 25,
+    "feature": 60,
+    "trackType": 21,
+    "guide": 9,
+    "group": 6,
+    "report": 6,
+    "accounts": 220,
+    "doNotProcessVisitors": 20,
+    "doNotProcessAccounts": 4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +89,22 @@ def test_valid_through_moves_and_last_updated_does_not(new_world: Any) -> None:
 
     assert before["validThrough"] + DAY == after["validThrough"]
     assert before["lastUpdatedAt"] == after["lastUpdatedAt"]
+
+
+def test_rules_may_be_several(whole: World, ask: Ask) -> None:
+    rules = {"pages": "rules", "features": "elementPathRules", "trackTypes": "trackTypeRules"}
+
+    for source, field in rules.items():
+        assert {1, 2} <= {len(row[field]) for row in ask(whole, source, ALL)}
+    captured = [row["eventPropertyConfigurations"] for row in ask(whole, "features", ALL)]
+    assert {len(properties) for properties in captured} == {0, 1}
+
+
+def test_one_guide_is_a_mail(whole: World, ask: Ask) -> None:
+    (mail,) = [guide for guide in ask(whole, "guides", ALL) if guide["attributes"].get("email")]
+
+    assert (mail["emailState"], mail["launchMethod"]) == ("sent", "email")
+    assert mail["emailConfiguration"]["emailMetadataPropertyName"] == "agent.email"
 
 
 def test_guides(whole: World, ask: Ask) -> None:

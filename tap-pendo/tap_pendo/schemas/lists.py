@@ -1,11 +1,11 @@
-"""The fields of Pendo's definitions: applications, pages, features, track types, guides.
+"""The fields of applications, pages, features and track types, and of their rules.
 
-Source: pendo-api.md §2.3 to 2.6, §4.3.
+Source: pendo-api.md §2.3 to 2.5, §4.3.
 """
 
 from __future__ import annotations
 
-from tap_pendo.schemas.shared import AUDIT, COUNTABLE, USER
+from tap_pendo.schemas.shared import AUDIT, COUNTABLE
 from tap_pendo.shapes import (
     ANY,
     BOOLEAN,
@@ -48,18 +48,15 @@ APPLICATION = Shape(
     field("applicationFlags", ANY, "Switches of the app."),
 )
 
+_RULE = (
+    field("rule", STRING, "URL rule as written."),
+    field("designerHint", STRING, "URL on which it was made."),
+    field("parsedRule", STRING, "The rule as a regular expression."),
+)
+_POSITION = field("position", INTEGER, "Place in the list, from 0.")
+
 PAGE = COUNTABLE + Shape(
-    field(
-        "rules",
-        array(
-            struct(
-                field("rule", STRING, "URL rule as written."),
-                field("designerHint", STRING, "URL on which it was made."),
-                field("parsedRule", STRING, "The rule as a regular expression."),
-            )
-        ),
-        "URL rules that make up the page.",
-    ),
+    field("rules", array(struct(*_RULE)), "URL rules that make up the page."),
     field("rulesjson", STRING, "The rules as Pendo's UI stores them."),
     field("excludeRules", ANY, "URL rules that take URLs out again."),
     field("isAutoTagged", BOOLEAN, "Whether Pendo tagged it by itself."),
@@ -97,83 +94,14 @@ TRACK_TYPE = COUNTABLE + Shape(
     field("eventPropertyNameList", array(STRING), "Names of its event properties."),
 )
 
-_STEP = struct(
-    field("id", STRING, "Step id."),
-    field("guideId", STRING, "Guide that it belongs to."),
-    field("templateId", STRING, "Template."),
-    field("name", STRING, "Name."),
-    field("type", STRING, "Kind of step."),
-    field("pageId", STRING, "Page on which it shows."),
-    field("regexUrlRule", STRING, "URL rule as a regular expression."),
-    field("elementPathRule", STRING, "CSS selector of the element it points at."),
-    field("triggerElementPathRule", STRING, "CSS selector of its trigger."),
-    field("confirmationElementPathRule", STRING, "CSS selector of its confirmation."),
-    field("contentType", STRING, "Kind of content."),
-    field("contentUrl", STRING, "Content."),
-    field("contentUrlCss", STRING, "Style sheet."),
-    field("contentUrlJs", STRING, "Script."),
-    field("buildingBlocksUrl", STRING, "Building blocks."),
-    field("domUrl", STRING, "DOM."),
-    field("domJsonpUrl", STRING, "DOM as JSONP."),
-    field("launchUrl", STRING, "URL on which it starts."),
-    field("rank", INTEGER, "Place in the guide."),
-    field("advanceMethod", STRING, "How one goes on."),
-    field("attributes", ANY, "Size and style."),
-    field("pollIds", array(STRING), "Polls on the step."),
-    field("lastUpdatedAt", TIME, "When the step last changed."),
-    field("resetAt", TIME, "When its counts were reset."),
+PAGE_RULE = Shape(field("pageId", STRING, "Page."), _POSITION, *_RULE)
+FEATURE_ELEMENT_PATH_RULE = Shape(
+    field("featureId", STRING, "Feature."),
+    _POSITION,
+    field("rule", STRING, "CSS selector.", name="element_path_rule"),
 )
-
-_POLL = struct(
-    field("id", STRING, "Poll id."),
-    field("question", STRING, "Question."),
-    field("resetAt", TIME, "When its answers were reset."),
-    field("numericResponses", array(INTEGER), "Numbers that may be answered."),
-    field("idResponses", ANY, "Options that may be chosen."),
-    field("attributes", ANY, "Kind of poll (type), follow-up poll and display."),
-)
-
-GUIDE = Shape(
-    field("id", STRING, "Guide id."),
-    field("appId", INTEGER, "App that it belongs to."),
-    field("appIds", array(INTEGER), "Apps, when there are several."),
-    field("kind", STRING, "Pendo's kind: Guide."),
-    field("name", STRING, "Name."),
-    field("description", STRING, "Description."),
-    *AUDIT.fields,
-    field("rootVersionId", STRING, "Id of the first version."),
-    field("stableVersionId", STRING, "Id of this version."),
-    field("state", STRING, "draft, staged, public, disabled or _pendingReview_."),
-    field("launchMethod", STRING, "How it starts: auto, badge, dom, launcher, api, page, …"),
-    field("isMultiStep", BOOLEAN, "Whether it has several steps."),
-    field("isTraining", BOOLEAN, "Whether it is training."),
-    field("isModule", BOOLEAN, "Whether it is a module of a resource centre."),
-    field("isTopLevel", BOOLEAN, "Whether it is a resource centre's top level."),
-    field("publishedAt", TIME, "When it was published; null if never."),
-    field("publishedEver", BOOLEAN, "Whether it was ever published."),
-    field("resetAt", TIME, "When its counts were reset."),
-    field("expiresAfter", TIME, "When it ends."),
-    field("showsAfter", TIME, "When it begins."),
-    field("currentFirstEligibleToBeSeenAt", TIME, "From when it could be seen."),
-    field("recurrence", INTEGER, "Recurrence in milliseconds."),
-    field("recurrenceEligibilityWindow", INTEGER, "Window of the recurrence in milliseconds."),
-    field("redisplay", STRING, "When it is shown again."),
-    field("editorType", STRING, "Editor it was made with."),
-    field("emailState", STRING, "State of its e-mail."),
-    field("emailConfiguration", ANY, "Subject and address property of its e-mail."),
-    field("authoredLanguage", STRING, "Language it was written in."),
-    field("translationStates", ANY, "State of each translation."),
-    field("minAgentVersion", STRING, "Agent version that it needs."),
-    field("originId", STRING, "Guide that it was copied from."),
-    field("resourceCenterId", STRING, "Resource centre that it belongs to."),
-    field("children", array(STRING), "Modules of a resource centre."),
-    field("conversion", ANY, "Item and window of its conversion."),
-    field("experiment", ANY, "Times and group size of its experiment."),
-    field("dependentMetadata", array(STRING), "Metadata fields that it uses."),
-    field("audience", ANY, "Pipeline that chooses its audience."),
-    field("audienceUiHint", ANY, "The audience as Pendo's UI shows it."),
-    field("attributes", ANY, "Type, device, badge, priority, capping, …"),
-    field("steps", array(_STEP), "Steps in order."),
-    field("polls", array(_POLL), "Polls; an NPS guide has two, joined by attributes.followUp."),
-    field("ownedByUser", USER, "Owner."),
+TRACK_TYPE_RULE = Shape(
+    field("trackTypeId", STRING, "Track type."),
+    _POSITION,
+    field("rule", STRING, "Event name that counts as this type.", name="track_type_rule"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tap_pendo.shapes import ANY, BOOLEAN, INTEGER, STRING, TIME, Shape, array, field, struct
 
-USER = struct(
+USER_FIELDS = (
     field("id", STRING, "Id of the Pendo user."),
     field("username", STRING, "Login name, usually the e-mail address."),
     field("first", STRING, "First name."),
@@ -16,6 +16,7 @@ USER = struct(
     field("deletedAt", TIME, "When the user was deleted."),
     field("visitorIds", array(STRING), "Visitors that are this user."),
 )
+USER = struct(*USER_FIELDS)
 
 AUDIT = Shape(
     field("createdAt", TIME, "When it was created."),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import abc
 import sys
+import tempfile
 import typing as t
 
+import msgspec
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 
-from tap_pendo.errors import ForbiddenError, StreamError, TapError
+from tap_pendo.client import MAX_TRIES
+from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, TapError
 from tap_pendo.prefetch import in_order
 from tap_pendo.progress import Progress
-from tap_pendo.shapes import without_nul
+from tap_pendo.shapes import TIME, without_nul
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,9 +24,15 @@ if t.TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.tap_base import Tap
 
+    from tap_pendo.aggregation import Body
+    from tap_pendo.objects import Kind
     from tap_pendo.run import Run
+    from tap_pendo.traffic import Traffic
 
+_IN_MEMORY = 16 * 1024 * 1024
 Record = dict[str, t.Any]
+ROW_ID = {"type": "string", "description": "Identity of the row, the same at every read."}
+READ_AT = {**TIME.schema, "description": "Start of the read; the rows of one read have the same."}
 
 
 class PendoStream(Stream):
@@ -40,13 +49,24 @@ class PendoStream(Stream):
     # the SDK would send ACTIVATE_VERSION before the records, and targets act on it at once
     emit_activate_version_messages = False
 
-    def __init__(self, tap: Tap, run: Run, name: str, schema: dict[str, t.Any] | None) -> None:
+    def __init__(self, tap: Tap, run: Run, row: Kind, schema: dict[str, t.Any] | None) -> None:
         self.run = run
-        self.progress = Progress(name, run.clock)
+        self.selected_by_default = row.by_default
+        self.progress = Progress(row.name, run.clock)
         self.traffic = self.progress.traffic
         self._nul_told = False
         self._due: Record = {}
-        super().__init__(tap, schema=schema, name=name)
+        self._activates = False
+        self._taken = self._keyless = self._first_keyless = 0
+        super().__init__(tap, schema=schema, name=row.name)
+
+    def generate_child_contexts(
+        self,
+        record: types.Record,  # noqa: ARG002 - the SDK's
+        context: types.Context | None,  # noqa: ARG002 - the SDK's
+    ) -> Iterable[types.Context | None]:
+        """Give none: streams derived from this one listen to its rows."""
+        return ()
 
     def _increment_stream_state(self, *args: t.Any, **kwargs: t.Any) -> None:
         """Leave the marks."""
@@ -119,12 +139,62 @@ class PendoStream(Stream):
         self.run.look()
         self.progress.freshness = 0.0
 
+    def answered(self, body: Body, traffic: Traffic | None = None) -> Iterator[list[Record]]:
+        """POST an aggregation; give its rows once all have arrived, so that none come twice."""
+        counted = traffic or self.traffic
+        for failures in range(1, MAX_TRIES + 1):
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
+                try:
+                    for block in self.run.client.rows(body, counted):
+                        spool.write(msgspec.json.encode(block) + b"\n")
+                except BrokenBodyError as error:
+                    if failures == MAX_TRIES:
+                        raise StreamError(f"{error}, {failures} times") from error
+                    self.run.client.rest(error, failures, counted)
+                    continue
+                spool.seek(0)
+                for line in spool:
+                    yield msgspec.json.decode(line)
+                return
+
     def mark(self, **marks: t.Any) -> None:
         """Note marks to be moved once the records before them are out."""
         self._due.update(marks)
 
+    def keyed(self, record: Record) -> Record | None:
+        """Give a record whose key is whole: an empty text for what is missing behind the first.
+
+        A record without the first column of its key is left out, and counted.
+        """
+        first, *others = self.primary_keys
+        self._taken += 1
+        if record.get(first) in (None, ""):
+            self._keyless += 1
+            self._first_keyless = self._first_keyless or self._taken
+            return None
+        for name in others:
+            if record.get(name) is None:
+                record[name] = ""
+        return record
+
+    def tell_keyless(self) -> None:
+        """Warn of the rows that were left out."""
+        if self._keyless:
+            self.logger.warning(
+                "%s: %d of %d rows have no `%s` and are left out; the first is row %d",
+                self.name,
+                self._keyless,
+                self._taken,
+                self.primary_keys[0],
+                self._first_keyless,
+            )
+        self._taken = self._keyless = self._first_keyless = 0
+
     def settle(self) -> None:
         """Write what may follow only once all records before it are out: STATE at last."""
+        if self._activates and self.selected and self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
+        self._activates = False
         self.stream_state.update(self._due)
         self._due.clear()
         self.state_manager.is_flushed = False

@@ -1,197 +1,65 @@
-"""Event streams: windows read ahead and in order, marks that move with each finished window."""
+"""Event streams: windows of an event source, of all apps and entities."""
 
 from __future__ import annotations
 
 import typing as t
-from datetime import timedelta
 
-from tap_pendo.errors import StreamError
 from tap_pendo.findings import Findings
-from tap_pendo.prefetch import in_order
 from tap_pendo.reading import WindowRead
-from tap_pendo.shapes import TIME
-from tap_pendo.streams.base import PendoStream, Record, object_schema
-from tap_pendo.streams.sync_windows import SyncWindowsStream, app_ids_text
-from tap_pendo.windows import Length, Marks, Plan, from_text, plan, to_text
+from tap_pendo.streams.base import ROW_ID, Record, object_schema
+from tap_pendo.streams.sync_windows import ALL_APPS, SyncWindowsStream, app_ids_text
+from tap_pendo.streams.windowed import WINDOW_READ_AT, WindowedStream
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from datetime import timedelta
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.catalog import Events
+    from tap_pendo.objects import Events
     from tap_pendo.run import Run
     from tap_pendo.windows import Window
 
-_STAMPS = {
-    "row_id": {"type": "string", "description": "Identity of the row, the same at every read."},
-    "read_at": {**TIME.schema, "description": "Start of the read of the row's window."},
-}
 
-
-class EventStream(PendoStream):
-    """One event source.
-
-    State: `covered_from` and `covered_to`, between which all is read; `start`, the history depth
-    of the first run; `app_ids`, whose events are read; `period`, their bucket; `lookback_day`,
-    the last UTC day on which the long look-back was read.
-    """
+class EventStream(WindowedStream):
+    """One event source. Its marks hold good for `app_ids`, whose events are read."""
 
     def __init__(self, tap: Tap, run: Run, row: Events, sync_windows: SyncWindowsStream) -> None:
-        self.row = row
-        self._period = row.period(run.settings.period)
-        zone = run.settings.zone.key
-        self._bucket = self._period if self._period == "hour" else f"day in {zone}"
-        clock = row.clock(self._period)
-        schema = object_schema({**_STAMPS, **row.record_shape.properties()})
-        super().__init__(tap, run, row.name, schema)
+        period = row.period(run.settings.period)
+        stamps = {"row_id": ROW_ID, "read_at": WINDOW_READ_AT}
+        super().__init__(
+            tap,
+            run,
+            row,
+            object_schema({**stamps, **row.record_shape.properties()}),
+            sync_windows=sync_windows,
+            grid=run.settings.grid(period),
+            longest=row.longest,
+        )
         self.primary_keys = ("row_id",)
-        self.replication_key = clock.name
-        self._sync_windows = sync_windows
-        self._marks: Marks | None = None
-        self._finished: list[WindowRead] = []
+        self.replication_key = row.clock(period).name
+        self.row = row
+        self.app_ids = app_ids_text(run.settings.app_ids)
         self._findings = Findings(row.name)
-        self._length = Length(self._period, row.longest)
-        self._window: Window | None = None
-        self._read_time = timedelta()
 
-    def read(self) -> Iterator[Record]:
-        """Yield the rows of each window in turn; when one is whole, move the marks."""
-        now = self.run.now()
-        self._today = now.date().isoformat()
-        self._start, self._plan = self._planned(now)
-        self._marks = self._plan.marks
-        ahead = in_order(
-            self._reads(),
-            WindowRead.batches,
-            width=self.run.settings.concurrency,
-            stop=self.run.stop,
-            idle=self._tell,
-        )
-        for read, batches in ahead:
-            self._window = read.window
-            for batch in batches:
-                yield from batch
-                self._tell()
-                self.run.look()
-            self.run.look()
-            self._close(read)
-        self.run.look()
-
-    def _reads(self) -> Iterator[WindowRead]:
-        """Cut windows as they are asked for: those before them say how long they should be."""
-        length = self._length
-        for window in self._plan.windows(lambda: length.now):
-            yield WindowRead(
-                self.run,
-                self.row,
-                window,
-                asked=length.now,
-                findings=self._findings,
-                traffic=self.traffic,
-            )
-
-    def _tell(self) -> None:
-        self.progress.tell(self._window, self._read_time, self._plan.time)
-
-    def _planned(self, now: datetime) -> tuple[datetime, Plan]:
-        """Decide from settings and state what this run reads."""
-        settings = self.run.settings
-        grid = settings.grid(self._period)
-        state = self.stream_state
-        if settings.start_date:
-            start = grid.ceil(settings.start_date)
-        else:
-            start = grid.floor(self._mark("start") or settings.default_start(now))
-        end = grid.closed(now)
-        if start > now:
-            self.logger.warning("%s: `start_date` is in the future; nothing is read", self.name)
-        if settings.end_date and settings.end_date < end:
-            end = min(end, grid.ceil(settings.end_date))
-        first_today = state.get("lookback_day") != self._today
-        lookback = settings.lookback_days if first_today else settings.lookback_hours
-        return start, plan(
-            grid,
-            self._known_marks(),
-            start=start,
-            end=end,
-            lookback=lookback,
-            order=settings.backfill_order,
+    def reader(self, window: Window, asked: timedelta) -> WindowRead:
+        """Begin to read a window."""
+        return WindowRead(
+            self.run,
+            self.row,
+            window,
+            asked=asked,
+            findings=self._findings,
+            traffic=self.traffic,
         )
 
-    def _known_marks(self) -> Marks | None:
-        """Marks of the state, on this period's buckets; none if they lack an app."""
-        covered_from, covered_to = self._mark("covered_from"), self._mark("covered_to")
-        if not covered_from or not covered_to or self.replication_method == "FULL_TABLE":
+    def conditions(self) -> Record:
+        """Apps whose events are read."""
+        return {"app_ids": self.app_ids}
+
+    def outdated(self, state: Record) -> str | None:
+        """Whether the marks lack an app."""
+        known = str(state.get("app_ids", ALL_APPS))
+        wanted = {str(app_id) for app_id in self.run.settings.app_ids}
+        if known == ALL_APPS or (wanted and wanted <= set(known.split(","))):
             return None
-        if self.stream_state.get("period", self._bucket) != self._bucket:
-            raise StreamError(
-                "setting `period` (for days also `timezone`) is not that of the state: rows of "
-                "both would count twice; allowed is that of the state, or another schema with a "
-                "state of its own"
-            )
-        known = str(self.stream_state.get("app_ids", "*"))
-        wanted = self.run.settings.app_ids
-        if known != "*" and not (wanted and {str(i) for i in wanted} <= set(known.split(","))):
-            self.logger.warning(
-                "%s: `app_ids` now names apps that were not read before; all is read anew",
-                self.name,
-            )
-            return None
-        grid = self.run.settings.grid(self._period)
-        marks = Marks(grid.ceil(covered_from), grid.floor(covered_to))
-        return marks if marks.covered_from < marks.covered_to else None
-
-    def _mark(self, name: str) -> datetime | None:
-        text = self.stream_state.get(name)
-        if text is None:
-            return None
-        try:
-            return from_text(text)
-        except (TypeError, ValueError, AttributeError):
-            raise StreamError(f"state: `{name}` of {self.name} is not a date") from None
-
-    def _close(self, read: WindowRead) -> None:
-        """Move the marks over a window that was read whole."""
-        before, window = self._marks, read.window
-        self._marks = before.with_window(window) if before else Marks(window.start, window.end)
-        self.mark(
-            start=to_text(self._start),
-            covered_from=to_text(self._marks.covered_from),
-            covered_to=to_text(self._marks.covered_to),
-            app_ids=app_ids_text(self.run.settings.app_ids),
-            period=self._bucket,
-        )
-        # the look-back is read once the forward part reaches what was covered before
-        if self._plan.marks is None or window.end >= self._plan.marks.covered_to:
-            self.mark(lookback_day=self._today)
-        self._read_time += window.end - window.start
-        self._length.learn(read.asked, small=read.small, large=read.large)
-        progress, rows = self.progress, read.rows
-        progress.windows += 1
-        progress.merged += rows.merged
-        progress.outside += rows.outside
-        progress.timeless += rows.timeless
-        self._finished.append(read)
-        self.read_complete()
-
-    def settle(self) -> None:
-        """Log the finished windows behind their rows, then STATE."""
-        for read in self._finished:
-            self._sync_windows.log_read(self.name, read)
-        self._finished.clear()
-        super().settle()
-
-    def report(self) -> None:
-        """Say what was read, and up to where all is."""
-        marks = self._marks
-        if marks:
-            age = self.run.now() - marks.covered_to
-            self.progress.freshness = age.total_seconds()
-            self.progress.covered = (
-                f"all is read from {to_text(marks.covered_from)} to {to_text(marks.covered_to)}"
-            )
-        else:
-            self.progress.covered = "nothing is read yet"
-        super().report()
+        return "`app_ids` now names apps that were not read before"

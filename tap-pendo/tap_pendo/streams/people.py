@@ -19,19 +19,21 @@ from tap_pendo.errors import (
 from tap_pendo.metadata import Metadata
 from tap_pendo.schemas.people import LAST_UPDATED
 from tap_pendo.shapes import EXTRA, Shape
-from tap_pendo.streams.base import PendoStream, Record, object_schema
+from tap_pendo.streams.base import READ_AT, PendoStream, Record, object_schema
 from tap_pendo.windows import HOUR, from_ms, from_text, to_ms, to_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.catalog import People
+    from tap_pendo.objects import People
     from tap_pendo.run import Run
+    from tap_pendo.streams.derived import DerivedStream
 
 _BOOKMARK = "replication_key_value"
 _ANONYMOUS = "include_anonymous_visitors"
+_FOLLOWED = "streams"
 
 
 @dataclasses.dataclass
@@ -61,9 +63,12 @@ class PeopleStream(PendoStream):
     and all that Pendo has never stamped.
     """
 
-    def __init__(self, tap: Tap, run: Run, row: People) -> None:
+    def __init__(
+        self, tap: Tap, run: Run, row: People, followers: Sequence[DerivedStream] = ()
+    ) -> None:
         self.row = row
-        super().__init__(tap, run, row.name, None)
+        super().__init__(tap, run, row, None)
+        self._followers = followers
         self.primary_keys = (row.id.name,)
         self.replication_key = LAST_UPDATED.name
         self._shape = Shape(row.id)
@@ -100,27 +105,45 @@ class PeopleStream(PendoStream):
                 ) from error
             declared = Shape(self.row.id, LAST_UPDATED).properties()
             extra = declared.pop(EXTRA)
-            self._schema = object_schema({**declared, "metadata": described.schema(), EXTRA: extra})
+            self._schema = object_schema(
+                {**declared, "metadata": described.schema(), "read_at": READ_AT, EXTRA: extra}
+            )
         return self._schema
 
     def read(self) -> Iterator[Record]:
         """Yield changed rows, then move the bookmark: never past what Pendo may still change."""
         started = self.run.now()
-        anonymous = self.run.settings.include_anonymous_visitors
         since = self._since(self.stream_state)
-        yield from self.fetched(lambda: self._pages(since))
+        stamps = {"read_at": to_text(started)}
+        for follower in self._followers:
+            follower.begin(None, stamps, self.traffic)
+        for row in self.fetched(lambda: self._pages(since)):
+            record = self.keyed(self._record(row))
+            if record is not None:
+                for follower in self._followers:
+                    follower.take(row)
+                yield {**record, **stamps}
+        for stream in (self, *self._followers):
+            stream.tell_keyless()
         if self._greatest is not None:
             bookmark = max(min(self._greatest, to_ms(started - HOUR)), since or 0)
             self.mark(**{"replication_key": self.replication_key, _BOOKMARK: _text(bookmark)})
         if self.row.anonymous:
-            self.mark(**{_ANONYMOUS: anonymous})
+            self.mark(**{_ANONYMOUS: self.run.settings.include_anonymous_visitors})
+        self.mark(**{_FOLLOWED: self._selected_names()})
         self.read_complete()
 
+    def _selected_names(self) -> list[str]:
+        """Names of the streams that are written: this one, and those derived from it."""
+        return [stream.name for stream in (self, *self._followers) if stream.selected]
+
     def _since(self, state: Record) -> int | None:
-        """Bookmark in epoch ms; None to read all."""
+        """Bookmark in epoch ms; None to read all: the first time, or for a stream new to it."""
         text = state.get(_BOOKMARK)
         wider = self.run.settings.include_anonymous_visitors and not state.get(_ANONYMOUS)
-        if not text or self.replication_method == "FULL_TABLE" or (self.row.anonymous and wider):
+        newcomers = set(self._selected_names()) - set(state.get(_FOLLOWED, [self.name]))
+        full = self.replication_method == "FULL_TABLE" or (self.row.anonymous and wider)
+        if not text or full or newcomers:
             return None
         try:
             return to_ms(from_text(text))
@@ -141,8 +164,7 @@ class PeopleStream(PendoStream):
         """Read all, from the start after a break: a row that comes twice is the same row."""
         for failures in range(1, MAX_TRIES + 1):
             try:
-                for block in self.run.client.rows(self._body(since, None, None), self.traffic):
-                    yield [record for row in block if (record := self._record(row))]
+                yield from self.run.client.rows(self._body(since, None, None), self.traffic)
             except BrokenBodyError as error:
                 if failures == MAX_TRIES:
                     raise StreamError(f"{error}, {failures} times") from error
@@ -167,7 +189,7 @@ class PeopleStream(PendoStream):
             raise UnsortedError
 
     def _page(self, since: int | None, at: _Position) -> Iterator[list[Record]]:
-        """Yield one page's records and move on; before a second page, ask how many rows there are.
+        """Yield one page's rows and move on; before a second page, ask how many rows there are.
 
         Raises:
             UnsortedError: the order is not the one that paging relies on.
@@ -178,7 +200,7 @@ class PeopleStream(PendoStream):
         for block in self.run.client.rows(self._body(since, at.after, limit), self.traffic):
             count += len(block)
             at.take(block, self.row.id.pendo)
-            yield [record for row in block if (record := self._record(row))]
+            yield block
         at.complete = count < limit
         if not at.complete:
             if at.after == reached:
@@ -201,14 +223,11 @@ class PeopleStream(PendoStream):
             limit=limit,
         )
 
-    def _record(self, row: Record) -> Record | None:
+    def _record(self, row: Record) -> Record:
         """Convert a row: metadata typed, what does not fit its type under `extra`."""
         row = dict(row)
         metadata = row.pop("metadata", None)
         record = self._shape.record(row)
-        if not record.get(self.row.id.name):
-            self.logger.warning("%s: a row without `%s` is left out", self.name, self.row.id.pendo)
-            return None
         extra = record.pop(EXTRA, {})
         if isinstance(metadata, dict):
             auto = metadata.get("auto")

@@ -13,9 +13,9 @@ if t.TYPE_CHECKING:
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.catalog import SyncWindows
-    from tap_pendo.reading import WindowRead
+    from tap_pendo.objects import SyncWindows
     from tap_pendo.run import Run
+    from tap_pendo.streams.windowed import Read
 
 ALL_APPS = "*"
 
@@ -40,7 +40,7 @@ class SyncWindowsStream(PendoStream):
     """Its SCHEMA comes first; its rows come from the event streams, behind each window's rows."""
 
     def __init__(self, tap: Tap, run: Run, row: SyncWindows) -> None:
-        super().__init__(tap, run, row.name, object_schema(_PROPERTIES))
+        super().__init__(tap, run, row, object_schema(_PROPERTIES))
         self.primary_keys = ("stream", "window_start", "window_end", "app_ids")
         self.replication_key = "read_at"
 
@@ -56,7 +56,7 @@ class SyncWindowsStream(PendoStream):
         if self.selected:
             super().report()
 
-    def log_read(self, stream: str, read: WindowRead) -> None:
+    def log_read(self, stream: str, read: Read, app_ids: str) -> None:
         """Write the row of a complete read."""
         if not self.selected:
             return
@@ -67,7 +67,7 @@ class SyncWindowsStream(PendoStream):
                 "stream": stream,
                 "window_start": to_text(read.window.start),
                 "window_end": to_text(read.window.end),
-                "app_ids": app_ids_text(self.run.settings.app_ids),
+                "app_ids": app_ids,
                 "read_at": to_text(read.read_at),
                 "rows": read.rows.rows,
                 "num_events": read.rows.num_events,

@@ -1,0 +1,153 @@
+"""Rows that are made from other rows: what Pendo keeps inside its objects, one row each.
+
+Rows are raw, as Pendo sends them, before a shape converts them; what is not as expected gives no
+row here, and is kept in the parent's own record.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Raw = dict[str, t.Any]
+Derive = t.Callable[[Raw], "Iterator[Raw]"]
+
+_OF_APP = re.compile(r"auto_(_?)(\d+)")
+
+
+def _objects(value: t.Any) -> Iterator[Raw]:
+    return (
+        (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+    )
+
+
+def _texts(value: t.Any) -> Iterator[str]:
+    """Distinct texts in their order."""
+    texts = (item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    return iter(dict.fromkeys(texts))
+
+
+def objects(inside: str, parent_id: str) -> Derive:
+    """Make a row of each object in a list, with the parent's id and its place, from 0."""
+
+    def derive(row: Raw) -> Iterator[Raw]:
+        for position, item in enumerate(_objects(row.get(inside))):
+            yield {**item, parent_id: row.get("id"), "position": position}
+
+    return derive
+
+
+def texts(inside: str, parent_id: str, name: str) -> Derive:
+    """Make a row of each text in a list, with the parent's id and its place, from 0."""
+
+    def derive(row: Raw) -> Iterator[Raw]:
+        for position, text in enumerate(_texts(row.get(inside))):
+            yield {parent_id: row.get("id"), "position": position, name: text}
+
+    return derive
+
+
+def polls_of_steps(guide: Raw) -> Iterator[Raw]:
+    """Make a row of each poll on each step of a guide (pendo-api.md §2.6)."""
+    for step in _objects(guide.get("steps")):
+        for poll in _texts(step.get("pollIds")):
+            yield {"guideId": guide.get("id"), "guideStepId": step.get("id"), "pollId": poll}
+
+
+def its_id(name: str) -> Callable[[Raw], Iterator[dict[str, str]]]:
+    """Give the row's own id under a name."""
+
+    def items(row: Raw) -> Iterator[dict[str, str]]:
+        if isinstance(row.get("id"), str):
+            yield {name: row["id"]}
+
+    return items
+
+
+def its_polls(guide: Raw) -> Iterator[dict[str, str]]:
+    """Give the ids of each poll of a guide."""
+    for poll in _objects(guide.get("polls")):
+        if isinstance(poll.get("id"), str) and isinstance(guide.get("id"), str):
+            yield {"guideId": guide["id"], "pollId": poll["id"]}
+
+
+def accounts_of_visitor(visitor: Raw) -> Iterator[Raw]:
+    """Make a row of each account of a visitor (pendo-api.md §4.1)."""
+    for account in _texts(_group(visitor, "auto").get("accountids")):
+        yield {"visitorId": visitor.get("visitorId"), "accountId": account}
+
+
+def applications_of(id_field: str) -> Derive:
+    """Make a row of each app of a visitor or an account: `metadata.auto_<appId>` (§4.1)."""
+
+    def derive(row: Raw) -> Iterator[Raw]:
+        metadata = row.get("metadata")
+        for name in metadata if isinstance(metadata, dict) else ():
+            found = _OF_APP.fullmatch(name)
+            if found:
+                # a minus sign is written as _
+                app_id = int(found[2]) * (-1 if found[1] else 1)
+                yield {**_group(row, name), id_field: row.get(id_field), "appId": app_id}
+
+    return derive
+
+
+def _group(row: Raw, name: str) -> Raw:
+    metadata = row.get("metadata")
+    group = metadata.get(name) if isinstance(metadata, dict) else None
+    return group if isinstance(group, dict) else {}
+
+
+def users(row: Raw) -> Iterator[Raw]:
+    """Give the Pendo users that made, changed or own an object (pendo-api.md §2.2)."""
+    for name in ("createdByUser", "lastUpdatedByUser", "ownedByUser"):
+        user = row.get(name)
+        if isinstance(user, dict) and user.get("id"):
+            yield user
+
+
+# Whole answers
+
+
+def rows_of_list(answer: t.Any) -> list[Raw] | None:
+    """Take a list of objects as it is; None if it is something else."""
+    if isinstance(answer, list) and all(isinstance(row, dict) for row in answer):
+        return answer
+    return None
+
+
+def metadata_fields(answer: t.Any) -> list[Raw] | None:
+    """Make a row of each field of {group: {field: definition}} (pendo-api.md §2.8)."""
+    if not isinstance(answer, dict):
+        return None
+    return [
+        {**(definition if isinstance(definition, dict) else {}), "group": group, "field": name}
+        for group, fields in answer.items()
+        if isinstance(fields, dict)
+        for name, definition in fields.items()
+    ]
+
+
+def any_rows(answer: t.Any) -> list[Raw] | None:
+    """Make rows of an answer whose form nobody has described (pendo-api.md §11.5).
+
+    A list gives a row an item, with its place from 0; an object gives one row, or if it holds
+    nothing but objects, a row each with its `key`. What is no object becomes a row's `value`.
+    """
+    if isinstance(answer, list):
+        return [{**_as_row(item), "position": at} for at, item in enumerate(answer)]
+    if isinstance(answer, dict):
+        if answer and all(isinstance(value, dict) for value in answer.values()):
+            return [{"key": key, **value} for key, value in answer.items()]
+        return [answer] if answer else []
+    return [] if answer is None else [{"value": answer}]
+
+
+def _as_row(item: t.Any) -> Raw:
+    return item if isinstance(item, dict) else {"value": item}
+
+
+Answer = t.Callable[[t.Any], "list[Raw] | None"]

@@ -1,0 +1,242 @@
+"""The user's own aggregations as streams: snapshots, and rows by hour or day."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from functools import cached_property
+
+import msgspec
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+
+from tap_pendo import grouping
+from tap_pendo.errors import ForbiddenError, StreamError
+from tap_pendo.inferring import shape_from, shape_of
+from tap_pendo.pipelines import READ_AT, WINDOW_START
+from tap_pendo.shapes import ANY, EXTRA, STRING, TIME, Field, Shape
+from tap_pendo.streams import base
+from tap_pendo.streams.base import PendoStream, Record, object_schema
+from tap_pendo.streams.windowed import PlainRead, WindowedStream
+from tap_pendo.windows import DAY, HOUR, Window, to_text
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from datetime import timedelta
+
+    from singer_sdk.tap_base import Tap
+
+    from tap_pendo.deriving import Raw
+    from tap_pendo.objects import Kind
+    from tap_pendo.pipelines import Pipeline
+    from tap_pendo.run import Run
+    from tap_pendo.streams.sync_windows import SyncWindowsStream
+    from tap_pendo.windows import Period
+
+_WINDOW_START = {**TIME.schema, "description": "Start of the bucket."}
+# How far back a bucket with rows is looked for, to see what columns they have
+_SAMPLES = (0 * DAY, 1 * DAY, 7 * DAY)
+
+
+class Columns:
+    """The columns of an aggregation: given, in the catalogue, or else found in a sample."""
+
+    def __init__(self, tap: Tap, run: Run, pipeline: Pipeline) -> None:
+        self._tap, self._run, self._pipeline = tap, run, pipeline
+        self.stamps = {READ_AT: base.READ_AT}
+        if pipeline.grain:
+            self.stamps[WINDOW_START] = _WINDOW_START
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The declared columns; a key that no row has shown yet is a text."""
+        reserved = {*self.stamps, EXTRA}
+        given = (self._pipeline.schema or {}).get("properties") or self._of_catalogue()
+        found = shape_from(given, reserved) if given else shape_of(self._sample(), reserved)
+        missing = {*self._pipeline.primary_keys} - {*reserved, *(f.name for f in found.fields)}
+        return found + Shape(*(Field(name, name, STRING, "") for name in sorted(missing)))
+
+    @property
+    def schema(self) -> dict[str, t.Any]:
+        """JSON schema of a record; a given schema of a column is kept word for word."""
+        given = (self._pipeline.schema or {}).get("properties", {})
+        columns = {**self.shape.properties(), **self.stamps}
+        return object_schema({n: given.get(n, s) for n, s in columns.items()} | self.stamps)
+
+    def _of_catalogue(self) -> Record:
+        catalogue = self._tap.input_catalog
+        entry = catalogue.get_stream(self._pipeline.name) if catalogue else None
+        known: Record = dict(entry.schema.to_dict().get("properties", {})) if entry else {}
+        own = known.keys() - {*self.stamps, EXTRA, *self._pipeline.primary_keys}
+        # with keys alone it was found when there were no rows
+        return known if own else {}
+
+    def _sample(self) -> list[Raw]:
+        """Read some rows; none if Pendo refuses, which fails the stream when it is read."""
+        try:
+            for window in self._windows():
+                blocks = self._run.client.rows(self._pipeline.body(window))
+                # closed behind the first block: the rest is not wanted
+                with contextlib.closing(t.cast("Generator[list[Raw]]", blocks)) as found:
+                    rows = next(found, [])
+                if rows:
+                    return rows
+        except (StreamError, ForbiddenError):
+            return []
+        return []
+
+    def _windows(self) -> Iterator[Window | None]:
+        if not self._pipeline.grain:
+            yield None
+            return
+        grid = self._run.settings.grid(self._pipeline.grain)
+        for back in _SAMPLES:
+            end = grid.closed(self._run.now() - back)
+            yield Window(grid.before(end), end)
+
+
+class AggregationRows:
+    """Turns the rows of one answer into records, and counts what it cannot take."""
+
+    def __init__(self, pipeline: Pipeline, shape: Shape) -> None:
+        self._keys = pipeline.primary_keys
+        self._shape = shape
+        self._texts = {f.name for f in shape.fields if f.type in (STRING, ANY)}
+        self._seen: set[int] = set()
+        self.taken = self.keyless = self.repeated = 0
+
+    def record(self, raw: Raw, stamps: Record) -> Record | None:
+        """Convert a row; a text in its key that is missing becomes the empty text.
+
+        None if another part of its key is missing.
+        """
+        record = {**self._shape.record(raw), **stamps}
+        self.taken += 1
+        for name in self._keys:
+            if record.get(name) is None:
+                if name not in self._texts:
+                    self.keyless += 1
+                    return None
+                record[name] = ""
+        key = hash(msgspec.json.encode([record[name] for name in self._keys]))
+        self.repeated += key in self._seen
+        self._seen.add(key)
+        return record
+
+    def problem(self) -> str | None:
+        """Say what a target will not hold as it should."""
+        if self.keyless:
+            return f"{self.keyless} of {self.taken} rows lack a part of their key and are left out"
+        if self.repeated:
+            return (
+                f"`primary_keys` do not tell all rows apart: {self.repeated} of {self.taken} "
+                "have the key of another row"
+            )
+        return None
+
+
+class SnapshotStream(PendoStream):
+    """An aggregation without grain: a full table at each run; rows carry `read_at`."""
+
+    def __init__(self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._columns = Columns(tap, run, pipeline)
+        super().__init__(tap, run, row, None)
+        self.primary_keys = pipeline.primary_keys
+
+    @property
+    def replication_method(self) -> str:
+        """Always whole: a snapshot is."""
+        return REPLICATION_FULL_TABLE
+
+    @property
+    def schema(self) -> dict[str, t.Any]:
+        """The columns, found when first needed."""
+        if self._schema is None:
+            self._schema = self._columns.schema
+        return self._schema
+
+    def read(self) -> Iterator[Record]:
+        """Yield the rows of one answer."""
+        self._stream_version = self._tap.initialized_at
+        stamps = {READ_AT: to_text(self.run.now())}
+        rows = AggregationRows(self._pipeline, self._columns.shape)
+        for raw in self.fetched(lambda: self.answered(self._pipeline.body())):
+            record = rows.record(raw, stamps)
+            if record is not None:
+                yield record
+        if problem := rows.problem():
+            self.logger.warning("%s: %s", self.name, problem)
+        self._activates = not self.dry_run
+        self.read_complete()
+
+
+class BucketRead(PlainRead):
+    """The rows of one bucket, from one answer that has arrived whole."""
+
+    def __init__(
+        self, stream: BucketsStream, pipeline: Pipeline, columns: Columns, window: Window
+    ) -> None:
+        super().__init__(stream.run, window, stream.traffic)
+        self._stream, self._pipeline, self._columns = stream, pipeline, columns
+
+    def batches(self) -> Iterator[list[Record]]:
+        """Yield the bucket's records."""
+        stamps = {
+            READ_AT: to_text(self.read_at),
+            WINDOW_START: to_text(self.window.start),
+        }
+        rows = AggregationRows(self._pipeline, self._columns.shape)
+        for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
+            batch = [record for raw in block if (record := rows.record(raw, stamps))]
+            self.rows.rows += len(batch)
+            yield batch
+        if problem := rows.problem():
+            start = stamps[WINDOW_START]
+            self._stream.logger.warning("%s from %s: %s", self._pipeline.name, start, problem)
+
+
+class BucketsStream(WindowedStream):
+    """An aggregation with grain: one request for each hour or day.
+
+    Its marks hold good for its `pipeline`, of which the state keeps a hash.
+    """
+
+    def __init__(
+        self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline, sync_windows: SyncWindowsStream
+    ) -> None:
+        self._pipeline = pipeline
+        self._columns = Columns(tap, run, pipeline)
+        grain = t.cast("Period", pipeline.grain)
+        super().__init__(
+            tap,
+            run,
+            row,
+            None,
+            sync_windows=sync_windows,
+            grid=run.settings.grid(grain),
+            longest=HOUR if grain == "hour" else DAY,
+        )
+        self.primary_keys = pipeline.primary_keys
+        self.replication_key = WINDOW_START
+
+    @property
+    def schema(self) -> dict[str, t.Any]:
+        """The columns, found when first needed."""
+        if self._schema is None:
+            self._schema = self._columns.schema
+        return self._schema
+
+    def reader(self, window: Window, asked: timedelta) -> BucketRead:
+        """Begin to read a bucket."""
+        del asked
+        return BucketRead(self, self._pipeline, self._columns, window)
+
+    def conditions(self) -> Record:
+        """The pipeline."""
+        return {"pipeline": grouping.row_id(self.name, [self._pipeline.payload["request"]])}
+
+    def outdated(self, state: Record) -> str | None:
+        """Whether the pipeline is another one."""
+        if state.get("pipeline") == self.conditions()["pipeline"]:
+            return None
+        return "its pipeline is not the one that was read before"

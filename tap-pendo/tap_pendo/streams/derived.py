@@ -1,0 +1,131 @@
+"""Streams made from the rows of other streams, in the same pass and without calls of their own.
+
+In a run a derived stream comes before its parent: its own turn writes its SCHEMA and nothing else,
+then the parent hands it each row as Pendo sent it. Users come after all lists that name them.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+
+from tap_pendo import deriving
+from tap_pendo.streams.base import PendoStream, Record, object_schema
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from singer_sdk.tap_base import Tap
+
+    from tap_pendo.objects import Derived, Users
+    from tap_pendo.run import Run
+    from tap_pendo.shapes import JsonSchema
+    from tap_pendo.traffic import Traffic
+
+
+class Follower(t.Protocol):
+    """What listens to the rows of another stream."""
+
+    def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
+        """Get ready for a read of the parent: its version, what each record carries, traffic."""
+
+    def take(self, row: Record) -> None:
+        """Take a row of the parent, as Pendo sent it."""
+
+    def complete(self, *, whole: bool) -> None:
+        """Take note that the read has ended well; `whole` if no row can be missing."""
+
+
+class DerivedStream(PendoStream):
+    """Rows inside the rows of one parent.
+
+    They share the parent's replication: with a full table they have its version; with people,
+    records carry the parent's `stamps`.
+    """
+
+    def __init__(
+        self, tap: Tap, run: Run, row: Derived, stamps: dict[str, JsonSchema] | None = None
+    ) -> None:
+        self.row = row
+        schema = object_schema({**row.shape.properties(), **(stamps or {})})
+        super().__init__(tap, run, row, schema)
+        self.primary_keys = row.keys
+        self._stamps: Record = {}
+        self._on = False
+        self._parent_traffic = self.traffic
+        if stamps:
+            self.replication_key = next(iter(stamps))
+        else:
+            self.forced_replication_method = REPLICATION_FULL_TABLE
+
+    def read(self) -> Iterator[Record]:
+        """Yield nothing: the rows come with the parent's."""
+        return iter(())
+
+    def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
+        """Get ready for a read of the parent."""
+        self._stream_version, self._stamps, self._on = version, stamps, self.selected
+        self._parent_traffic = traffic
+        self.progress.start()
+
+    def report(self) -> None:
+        """Say nothing at its own turn: its rows are still to come."""
+
+    def take(self, row: Record) -> None:
+        """Write what is made of a row of the parent."""
+        if self._on:
+            for raw in self.row.derive(row):
+                record = self.keyed(self.row.shape.record(raw))
+                if record is not None:
+                    self.progress.rows += 1
+                    self._write_record_message(self._fit({**record, **self._stamps}))
+
+    def _fit(self, record: Record) -> Record:
+        return self.storable(record) if self._parent_traffic.nul else record
+
+    def complete(self, *, whole: bool) -> None:
+        """Activate the version of a whole read."""
+        self.tell_keyless()
+        if self._on:
+            self.progress.freshness = 0.0
+            super().report()
+        if self._on and whole and self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
+
+
+class UsersStream(PendoStream):
+    """Pendo users, each once, with all that its mentions say; whole if all lists were."""
+
+    def __init__(self, tap: Tap, run: Run, row: Users) -> None:
+        super().__init__(tap, run, row, object_schema(row.shape.properties()))
+        self.row = row
+        self.primary_keys = ("id",)
+        self.forced_replication_method = REPLICATION_FULL_TABLE
+        self._found: dict[str, Record] = {}
+        self._open = 0
+
+    def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
+        """Count the lists that are being read."""
+        del version, stamps, traffic
+        self._open += 1
+
+    def take(self, row: Record) -> None:
+        """Gather the users that a row names."""
+        for user in deriving.users(row):
+            said = {name: value for name, value in user.items() if value not in (None, "")}
+            self._found.setdefault(str(user["id"]), {}).update(said)
+
+    def complete(self, *, whole: bool) -> None:
+        """Count the lists that were read whole."""
+        self._open -= whole
+
+    def read(self) -> Iterator[Record]:
+        """Yield the users found in this run."""
+        self._stream_version = self._tap.initialized_at
+        for user in self._found.values():
+            yield self.storable(self.row.shape.record(user))
+        self.progress.freshness = 0.0
+        if self._found and not self._open and not self.dry_run:
+            self._activates = True
+        self.read_complete()

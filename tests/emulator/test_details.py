@@ -1,0 +1,243 @@
+"""One visitor, account or report by its id, and the history of a visitor (§2.7, §2.9)."""
+
+import base64
+import csv
+import io
+from collections import Counter
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from pendo_emulator.awkward import ACCOUNT_IDS, VISITOR_IDS
+from pendo_emulator.clock import Clock
+from pendo_emulator.periods import DAY, HOUR
+from pendo_emulator.server import serve
+from pendo_emulator.world import World
+
+BASE64 = {"x-pendo-base64-encoded-params": "true"}
+TYPES = {"untagged", "page", "feature", "guide"}
+
+
+@pytest.mark.parametrize(("kind", "ids"), [("visitor", VISITOR_IDS), ("account", ACCOUNT_IDS)])
+def test_odd_ids_are_found_percent_encoded_and_in_base64(
+    pendo: Any, kind: str, ids: tuple[str, ...]
+) -> None:
+    for key in ids:
+        plain = pendo.get(f"/api/v1/{kind}/{quote(key, safe='')}")
+        standard = quote(base64.b64encode(key.encode()).decode(), safe="")
+        urlsafe = base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+        paths = [f"/api/v1/{kind}/{one}" for one in (standard, urlsafe)]
+        answers = [pendo.get(path, headers=BASE64) for path in paths]
+
+        assert plain.status_code == 200, key
+        assert plain.json()["id"] == key
+        assert [answer.json() for answer in answers] == [plain.json()] * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("visitor/nobody", {}, 404),
+        ("visitor/path/with/slashes", {}, 404),
+        ("visitor", {}, 404),
+        ("visitor/", {}, 404),
+        ("account/nobody", {}, 404),
+        ("visitor/nobody/history?starttime=1773100000000", {}, 404),
+        ("visitor/null/history", {}, 400),
+        ("visitor/null/history?starttime=yesterday", {}, 400),
+        ("visitor/!!!", BASE64, 400),
+        ("visitor/null", BASE64, 400),
+    ],
+)
+def test_what_is_not_there(pendo: Any, path: str, headers: Any, status: int) -> None:
+    assert pendo.get(f"/api/v1/{path}", headers=headers).status_code == status
+
+
+def test_a_detail_holds_what_the_row_holds(pendo: Any) -> None:
+    accounts = Counter[int]()
+    for row in pendo.rows("visitors"):
+        detail = pendo.get(f"/api/v1/visitor/{quote(row['visitorId'], safe='')}").json()
+        auto = detail["metadata"].get("auto")
+        accounts[len(detail["accountIds"])] += 1
+
+        assert detail["id"] == row["visitorId"]
+        assert detail["metadata"].keys() == row["metadata"].keys()
+        if auto is None:
+            assert "lastStartTime" not in detail
+            continue
+        first = auto.pop("firstidentifiedvisit")
+        assert first == auto["firstvisit"]
+        assert detail["metadata"] == row["metadata"]
+        assert detail["lastStartTime"] == auto["lastvisit"]
+        assert detail.get("account", {}).get("id") == auto.get("accountid")
+    assert accounts.keys() == {0, 1, 2}
+
+
+@pytest.fixture(scope="module")
+def busy() -> Any:
+    """An emulator of few visitors who do much."""
+    clock = Clock("2026-03-11T10:30:00Z")
+    with serve(World(clock=clock, visitors=40, accounts=9, events_per_day=1500)) as emulator:
+        yield emulator
+
+
+def _history(emulator: Any, visitor: str, start: int) -> list[dict[str, Any]]:
+    path = f"/api/v1/visitor/{quote(visitor, safe='')}/history?starttime={start}"
+    headers = {"x-pendo-integration-key": emulator.key}
+    answer = requests.get(emulator.url + path, headers=headers, timeout=10)
+    assert answer.status_code == 200, answer.text
+    rows: list[dict[str, Any]] = answer.json()
+    return rows
+
+
+def test_a_history_is_what_the_visitor_did(busy: Any) -> None:
+    world = busy.world
+    start = world.clock.now() - 3 * DAY - 20 * 60_000  # within an hour
+    rows = []
+    for person in world.people.visitors:
+        told = _history(busy, person.id, start)
+        assert len(told) == world.history_count(person.id, start)
+        rows += told
+    needed = {"type", "ts", "lastTs", "duration", "appId", "parsedUserAgent"}
+
+    assert all(needed <= row.keys() for row in rows)
+    assert all(start <= row["ts"] <= row["lastTs"] < start + DAY + HOUR for row in rows)
+    assert all(row["duration"] == row["lastTs"] - row["ts"] for row in rows)
+    assert any(row["duration"] for row in rows)
+    assert {row["type"] for row in rows} == TYPES
+    assert {row["type"] for row in rows if "guideStepId" in row} == {"guide"}
+    assert {row["type"] for row in rows if "untaggedUrl" in row} == {"untagged"}
+    assert {"version" in row["parsedUserAgent"] for row in rows} == {True, False}
+
+
+def test_days_of_a_history_do_not_overlap(busy: Any) -> None:
+    world = busy.world
+    person = max(world.people.visitors, key=lambda one: one.every == 1)
+    start = world.clock.now() - 9 * DAY - 12_345
+    days = [_history(busy, person.id, start + day * DAY) for day in range(3)]
+    halves = [_history(busy, person.id, start + day * DAY // 2) for day in range(5)]
+    every = [repr(row) for day in days for row in day]
+
+    assert sum(map(len, days)) == sum(
+        world.history_count(person.id, start + day * DAY) for day in range(3)
+    )
+    assert every
+    assert set(every) <= {repr(row) for half in halves for row in half}
+
+
+def test_what_is_put_in_is_in_the_history(new_world: Any) -> None:
+    with serve(new_world()) as emulator:
+        start = emulator.clock.now() - DAY
+        before = emulator.world.history_count("null", start)
+        emulator.world.inject(
+            [{"source": "pageEvents", "ts": start + 1, "visitorId": "null", "pageId": "p"}]
+        )
+        rows = _history(emulator, "null", start)
+
+        assert emulator.world.history_count("null", start) == before + 1 == len(rows)
+        assert {"type": "page", "ts": start + 1, "pageId": "p"}.items() <= rows[0].items()
+
+
+@pytest.mark.parametrize("status", [422, 400])
+def test_a_history_reaches_back_180_days(own: Any, status: int) -> None:
+    own.emulator.knobs.old_history = status
+    now = own.emulator.clock.now()
+    path = "/api/v1/visitor/null/history?starttime="
+    answers = [own.get(f"{path}{now - days * DAY - 1}").status_code for days in (179, 180, 400)]
+    own.emulator.knobs.old_history = 422
+
+    assert answers == [200, status, status]
+    assert own.get(f"{path}{now + DAY}").json() == []
+
+
+def test_calls_are_counted_by_endpoint(own: Any) -> None:
+    own.get("/api/v1/visitor/null")
+    own.get("/api/v1/visitor/0")
+
+    assert own.emulator.calls.counts["/api/v1/visitor/{id}", ""] == 2
+
+
+def test_a_fault_befalls_an_endpoint(own: Any) -> None:
+    own.emulator.faults.add({"kind": "status", "path": "/api/v1/visitor/{id}", "status": 429})
+    answers = [own.get(f"/api/v1/visitor/{key}").status_code for key in ("null", "0")]
+
+    assert answers == [429, 200]
+
+
+def _reports(pendo: Any, query: str = "?expand=*") -> dict[str, Any]:
+    return {one["name"]: one for one in pendo.get(f"/api/v1/report{query}").json()}
+
+
+def test_only_public_reports_are_listed(pendo: Any, world: Any) -> None:
+    reports = _reports(pendo)
+    private = [one for one in world.definitions["report"] if not one["shared"]]
+
+    assert len(reports) == world.count("report") == 6
+    assert len(private) == 1
+    assert all(one["shared"] for one in reports.values())
+    assert pendo.get(f"/api/v1/report/{private[0]['id']}/results.json").status_code == 404
+    assert len(_reports(pendo, "")) == 5  # one is of another app
+    assert {"lastUpdatedByUser" in one for one in reports.values()} == {True, False}
+    assert {"description" in one for one in reports.values()} == {True, False}
+
+
+def test_users_overlap_between_objects_and_lack_fields(pendo: Any) -> None:
+    def users(path: str) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for one in pendo.get(f"/api/v1/{path}?expand=*").json():
+            for role in ("createdByUser", "lastUpdatedByUser", "ownedByUser"):
+                if role in one:
+                    found.setdefault(one[role]["id"], []).append(len(one[role]))
+        return found
+
+    pages, reports = users("page"), users("report")
+    assert pages.keys() & reports.keys()
+    assert reports.keys() - pages.keys()  # somebody who has left
+    assert any(len(set(sizes)) > 1 for sizes in reports.values())
+
+
+def test_results_have_the_columns_of_the_report(pendo: Any) -> None:
+    columns = {}
+    for name, report in _reports(pendo).items():
+        if "aggregation" not in report:
+            continue
+        rows = pendo.get(f"/api/v1/report/{report['id']}/results.json").json()
+        wanted = [field["field"] for field in report["aggregation"]["fields"]]
+        again = pendo.call(
+            "POST",
+            "/api/v1/aggregation",
+            json={"request": {"pipeline": report["aggregation"]["pipeline"]}},
+        )
+        assert rows == again.json()["results"]
+        assert all(set(row) <= set(wanted) for row in rows)
+        columns[name] = (tuple(wanted), len(rows))
+
+    assert len({names for names, _ in columns.values()}) == 5
+    assert sorted(count > 0 for _, count in columns.values()) == [False, True, True, True, True]
+
+
+def test_results_are_also_csv(pendo: Any) -> None:
+    for report in _reports(pendo).values():
+        if "aggregation" not in report:
+            continue
+        answer = pendo.get(f"/api/v1/report/{report['id']}/results.csv")
+        rows = pendo.get(f"/api/v1/report/{report['id']}/results.json").json()
+        lines = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        header = answer.text.splitlines()[0].split(",")
+
+        assert answer.headers["Content-Type"].startswith("text/csv")
+        assert header == [field["field"] for field in report["aggregation"]["fields"]]
+        assert [{k: v for k, v in line.items() if v} for line in lines] == [
+            {key: str(value) for key, value in row.items() if value not in (None, "")}
+            for row in rows
+        ]
+
+
+def test_a_funnel_has_no_results(pendo: Any) -> None:
+    report = _reports(pendo)["From trial to plan"]
+
+    for form in ("json", "csv"):
+        answer = pendo.get(f"/api/v1/report/{report['id']}/results.{form}")
+        assert (answer.status_code, "funnel" in answer.text) == (400, True)
+    assert pendo.get("/api/v1/report/unknown/results.json").status_code == 404

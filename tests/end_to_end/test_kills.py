@@ -1,0 +1,117 @@
+"""Runs that are killed at any point: the next run makes them good, and reads little twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import typing as t
+from datetime import datetime, timedelta
+
+import pytest
+from pendo_emulator.server import serve
+from pendo_emulator.world import World
+from tap_pendo import client as tap_client
+from tap_pendo import tap as tap_module
+from tap_pendo.windows import UTC, from_text
+
+from tests.conftest import Output, TapRunner
+from tests.sink import EVENTS, Sink, truth
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STREAMS = ("features", "visitors", "visitor_accounts", *(row.name for row in EVENTS))
+WORKERS = 3
+DAYS = 12
+
+
+class Killable:
+    """A tap on a small world that stands still, and what a whole run of it writes."""
+
+    def __init__(self, tap: TapRunner, folder: Path, start: datetime) -> None:
+        self.tap, self.start = tap, start
+        settings = {
+            **tap.config,
+            "start_date": start.isoformat(),
+            "lookback_days": 0,
+            "lookback_hours": 0,
+            "concurrency": WORKERS,
+        }
+        tap.config = settings
+        self.command = [sys.executable, "-m", "tap_pendo"]
+        for name, content in (
+            ("config", settings),
+            ("catalog", tap.tap(select=STREAMS).catalog_dict),
+        ):
+            (folder / f"{name}.json").write_text(json.dumps(content))
+            self.command += [f"--{name}", str(folder / f"{name}.json")]
+        self.whole = tap.run(select=STREAMS)
+        self.size = len(self.whole.text)
+
+    def killed(self, after: int) -> Output:
+        """Run it as a process and kill that when it has written so many bytes; its whole lines."""
+        with subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdout
+            text = process.stdout.read(after)
+            process.kill()
+            # what was in the pipe reaches a target too
+            text += process.stdout.read()
+        return Output(json.loads(line) for line in text.split(b"\n")[:-1])
+
+
+@pytest.fixture(scope="module")
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
+    """Serve the world for all kills: none of them changes it."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with serve(World(events_per_day=200, visitors=150, accounts=40)) as pendo, _at(now):
+        pendo.clock.set(now.isoformat())
+        start = now.replace(hour=0, minute=0, second=0) - timedelta(days=DAYS)
+        yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("kills"), start)
+
+
+@contextlib.contextmanager
+def _at(now: datetime) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tap_client, "FIRST_WAIT", 0.0)
+        patch.setattr(tap_module, "utc_now", lambda: now)
+        yield
+
+
+@pytest.mark.sampled(50, 10)
+def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) -> None:
+    world, tap = killable.tap.pendo.world, killable.tap
+    after = random.Random(number).randrange(killable.size)
+    tap.pendo.calls.clear()
+    first = killable.killed(after)
+    calls = dict(tap.pendo.calls.counts)
+    state = first.state
+    second = tap.run(select=STREAMS, state=state)
+    assert tap.exit_code == 0
+
+    sink = Sink()
+    sink.load([*first, *second])
+    for row in EVENTS:
+        assert sink.sums(row) == truth(world, row, killable.start), row.name
+    for stream in ("features", "visitors", "visitor_accounts"):
+        keys = tap.tap().streams[stream].primary_keys
+        expected = {tuple(r[k] for k in keys) for r in killable.whole.records(stream)}
+        assert sink.tables[stream].keys() == expected
+
+    # what was covered is not read again; what was read in vain is at most a window for each worker
+    for row in EVENTS:
+        marks = state.get("bookmarks", {}).get(row.name, {})
+        finished = [w for w in first.records("sync_windows") if w["stream"] == row.name]
+        if marks.get("covered_to"):
+            again = [w for w in second.records("sync_windows") if w["stream"] == row.name]
+            covered = from_text(marks["covered_from"]), from_text(marks["covered_to"])
+            for window in again:
+                start, end = from_text(window["window_start"]), from_text(window["window_end"])
+                assert end <= covered[0] or start >= covered[1]
+        asked = sum(n for (_, source), n in calls.items() if source == row.source)
+        assert asked <= len(finished) + WORKERS + 1

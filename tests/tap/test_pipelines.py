@@ -1,0 +1,128 @@
+"""The setting `aggregations`: what may stand in it, and the requests that it makes."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from tap_pendo import pipelines
+from tap_pendo.pipelines import PipelineError
+from tap_pendo.windows import Window, to_ms
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import TapRunner
+
+START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+DAY = Window(START, START + timedelta(days=1))
+SERIES = {"period": "dayRange", "first": to_ms(DAY.start), "last": to_ms(DAY.end) - 1}
+SOURCE = {"source": {"events": None}}
+STEPS = [SOURCE, {"group": {"group": ["accountId"]}}]
+DAILY = {"name": "mine", "primary_keys": ["window_start"], "grain": "day"}
+SNAPSHOT = {"name": "mine", "primary_keys": ["accountId"]}
+
+
+def pipeline_of(entry: dict[str, t.Any]) -> t.Any:
+    return pipelines.read(entry).body(DAY)["request"]["pipeline"]
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        STEPS,
+        {
+            "request": {"pipeline": STEPS, "name": "from the UI"},
+            "response": {"location": "request"},
+        },
+        {"pipeline": STEPS},
+        [{"source": {"events": None, "timeSeries": {"period": "dayRange", "count": -1}}}, STEPS[1]],
+        [{"source": {"events": None}, "timeSeries": {"period": "dayRange", "count": -1}}, STEPS[1]],
+        [{"source": {"events": None, "timeSeries": "$window"}}, STEPS[1]],
+    ],
+)
+def test_the_window_goes_into_the_first_source(pipeline: t.Any) -> None:
+    found = pipeline_of({**DAILY, "pipeline": pipeline})
+    assert found == [{"source": {"events": None, "timeSeries": SERIES}}, STEPS[1]]
+
+
+def test_the_window_goes_wherever_it_is_named() -> None:
+    branches = [[{"source": {source: None, "timeSeries": "$window"}}] for source in ("a", "b")]
+    entry = {**DAILY, "pipeline": [{"spawn": branches}, {"join": {"fields": ["visitorId"]}}]}
+    found = pipeline_of(entry)
+    assert [b[0]["source"]["timeSeries"] for b in found[0]["spawn"]] == [SERIES, SERIES]
+    # and the entry itself is not changed by it
+    assert pipeline_of(entry) == found
+
+
+def test_a_snapshot_is_sent_as_it_is() -> None:
+    own = [{"source": {"events": None, "timeSeries": {"period": "dayRange", "count": -7}}}]
+    read = pipelines.read({**SNAPSHOT, "pipeline": own})
+    assert read.body()["request"]["pipeline"] == own
+
+
+def test_a_payload_keeps_what_else_it_says() -> None:
+    payload = {"response": {"location": "request"}, "request": {"name": "n", "pipeline": STEPS}}
+    body = pipelines.read({**SNAPSHOT, "pipeline": payload}).body()
+    assert body == payload
+
+
+def test_a_pipeline_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.json"
+    file.write_text(json.dumps(STEPS))
+    read = pipelines.read({**SNAPSHOT, "pipeline_file": str(file)})
+    assert read.body()["request"]["pipeline"] == STEPS
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (SNAPSHOT, "one of `pipeline` and `pipeline_file`"),
+        ({**SNAPSHOT, "pipeline": STEPS, "pipeline_file": "x"}, "one of `pipeline`"),
+        ({**SNAPSHOT, "pipeline_file": "absent.json"}, "cannot be read (FileNotFoundError)"),
+        ({**SNAPSHOT, "pipeline": {"requests": []}}, "a payload with `request.pipeline`"),
+        ({**SNAPSHOT, "pipeline": ["source"]}, "allowed is a list of steps"),
+        ({**SNAPSHOT, "grain": "day", "pipeline": STEPS}, "that hold `window_start`"),
+        ({**SNAPSHOT, "pipeline": [{"source": {"timeSeries": "$window"}}]}, "`grain` only"),
+        ({**DAILY, "pipeline": [{"spawn": []}]}, "its first step has no source"),
+        ({**SNAPSHOT, "pipeline": STEPS, "schema": {"type": "object"}}, "`properties`"),
+    ],
+)
+def test_an_entry_that_contradicts_itself(entry: dict[str, t.Any], said: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        pipelines.read(entry)
+    assert said in str(error.value)
+
+
+def test_a_file_that_is_not_json(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("[")
+    with pytest.raises(PipelineError, match="`pipeline_file` is not JSON"):
+        pipelines.read({**SNAPSHOT, "pipeline_file": str(tmp_path / "p.json")})
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ("{", "setting `aggregations` is not valid: allowed is array"),
+        ([{"name": "x"}], "setting `aggregations.0.primary_keys` is missing"),
+        ([{**SNAPSHOT, "pipeline": STEPS, "keys": 1}], "unknown setting `aggregations.0.keys`"),
+        ([{**SNAPSHOT, "name": "a b", "pipeline": STEPS}], "letters, digits and _"),
+        ([{**SNAPSHOT, "grain": "week", "pipeline": STEPS}], "allowed is one of hour, day"),
+        (
+            [{**SNAPSHOT, "primary_keys": [], "pipeline": STEPS}],
+            "a list; items at least 1",
+        ),
+        ([{**SNAPSHOT, "name": "visitors", "pipeline": STEPS}], "there is a stream of this name"),
+        ([{**SNAPSHOT, "pipeline": STEPS}] * 2, "`aggregations.1` (mine): there is a stream"),
+    ],
+)
+def test_what_is_wrong_with_the_setting_is_said_in_one_line(
+    entries: t.Any, said: str, tap: TapRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    result, _ = tap.cli(tmp_path, "--discover", aggregations=entries)
+    assert result.exit_code == 1
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(lines) == 1
+    assert said in lines[0]
