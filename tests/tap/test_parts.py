@@ -27,7 +27,7 @@ FEATURES = ("feature_events",)
 START = "2026-03-10T04:00Z"
 HOUR = "2026-03-10T12:00Z"
 APPS = (-323232, 1, 2)
-ROWS = [row for row in CATALOG if isinstance(row, Events)]
+ROWS = [row for row in CATALOG if isinstance(row, Events) and row.by_default]
 
 
 def rows(output: Output, stream: str = "feature_events") -> dict[str, Record]:
@@ -384,3 +384,21 @@ def test_quiet_history_is_read_in_long_windows_and_busy_history_in_short_ones(
     for output in (whole, busy):
         edges = [(w["window_start"], w["window_end"]) for w in output.records("sync_windows")]
         assert all(a[0] == b[1] for a, b in itertools.pairwise(edges))
+
+
+@pytest.mark.parametrize("status", [408, 413])
+@pytest.mark.parametrize("page_size", [50_000, 700])
+def test_answers_that_pendo_finds_too_large_are_asked_for_in_parts(
+    status: int, page_size: int, tap: TapRunner
+) -> None:
+    list_apps(tap)
+    flood(tap, 600)
+    history = {"start_date": "2026-03-10T04:00Z", "end_date": "2026-03-11T04:00Z"}
+    whole = tap.run(select=FEATURES, **history)
+    fault = {"kind": "too_large", "bytes": 350_000, "times": None, "source": "featureEvents"}
+    tap.pendo.faults.add({**fault, "status": status})
+    output = tap.run(select=FEATURES, page_size=page_size, **history)
+    assert tap.exit_code == 0
+    assert tap.pendo.calls.statuses[status] > 0
+    assert_same(rows(output), rows(whole))
+    assert_whole_windows(output)

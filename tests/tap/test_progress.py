@@ -12,6 +12,7 @@ import typing as t
 from datetime import datetime, timedelta
 
 from meltano.core.logging.parsers import SingerSDKLogParser
+from tap_pendo.catalog import CATALOG
 from tap_pendo.progress import Progress
 from tap_pendo.windows import DAY, UTC, Window
 
@@ -65,7 +66,8 @@ def test_each_stream_ends_with_one_line_of_its_counts(
     )
     made = tap.tap()
     output = tap.collect(made)
-    for name in made.streams:
+    of_guides = {row.name for row in CATALOG if getattr(row, "parent", "") == "guides"}
+    for name in [n for n, s in made.streams.items() if s.selected and n not in of_guides]:
         (line,) = told(caplog, name)
         assert line.status == {"guides": "skipped", "track_events": "failed"}.get(name, "ok")
         assert line.rows == len(output.records(name))
