@@ -160,6 +160,17 @@ def of_all_time(source: str, params: t.Any = None) -> Body:
     return body(source, [{"source": {source: params, "timeSeries": series}}])
 
 
+def apps_of_events() -> Body:
+    """Ids of the apps that had events in the last 30 days: {id}."""
+    series = {"period": "dayRange", "first": "now()", "count": -30}
+    steps: list[dict[str, t.Any]] = [
+        {"source": {"events": {"appId": ALL_APPS}, "timeSeries": series}},
+        {"group": {"group": ["appId"]}},
+        {"select": {"id": "appId"}},
+    ]
+    return body("apps", steps)
+
+
 def polls_seen(ids: dict[str, str], _identified: bool) -> Body:  # noqa: FBT001 - one of a kind
     """Last answers of all visitors to a poll {guideId, pollId}; Pendo wants no time series."""
     return whole("pollsSeenEver", dict(ids))
