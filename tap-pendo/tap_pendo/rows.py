@@ -72,6 +72,8 @@ class WindowRows:
         if isinstance(moment, float) and moment.is_integer():
             moment = int(moment)
         if not isinstance(moment, int) or isinstance(moment, bool):
+            if not self._events.verified:
+                return True  # where its time stands is not known; the request chose it
             self.timeless += 1
             return False
         if moment != self._checked and self._events.grouped:
