@@ -53,12 +53,17 @@ class Sink:
             if not any(_supersedes(read, record, _moment(row, record)) for read in reads)
         ]
 
-    def sums(self, row: Events) -> dict[tuple[t.Any, ...], int]:
-        """Events per app, entity and UTC day, as `World.sums` gives them."""
+    def sums(self, row: Events, entity: str | None = "") -> dict[tuple[t.Any, ...], int]:
+        """Events per app, entity and UTC day, as `World.sums` gives them.
+
+        `entity` is its column, if it is not that of the catalogue; None for no entity.
+        """
         counts: Counter[tuple[t.Any, ...]] = Counter()
-        entity = "poll_id" if row.name == "poll_events" else row.identity[3].name
+        if entity == "":
+            entity = "poll_id" if row.name == "poll_events" else row.identity[3].name
         for record in self.current(row):
-            key = record["app_id"], record.get(entity), _moment(row, record)[:10]
+            what = record.get(entity) if entity else None
+            key = record["app_id"], what, _moment(row, record)[:10]
             counts[key] += record["num_events"] if row.grouped else 1
         return dict(counts)
 

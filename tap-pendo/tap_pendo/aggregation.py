@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
 
 Body = dict[str, t.Any]
 ALL_APPS = 'expandAppIds("*")'
+ANONYMOUS = "_PENDO_T_"  # how the ids of anonymous visitors begin
 _FIRST = 1356998400000  # 2013-01-01, before all of Pendo's data
 
 
@@ -159,6 +160,17 @@ def of_all_time(source: str, params: t.Any = None) -> Body:
     return body(source, [{"source": {source: params, "timeSeries": series}}])
 
 
+def apps_of_events() -> Body:
+    """Ids of the apps that had events in the last 30 days: {id}."""
+    series = {"period": "dayRange", "first": "now()", "count": -30}
+    steps: list[dict[str, t.Any]] = [
+        {"source": {"events": {"appId": ALL_APPS}, "timeSeries": series}},
+        {"group": {"group": ["appId"]}},
+        {"select": {"id": "appId"}},
+    ]
+    return body("apps", steps)
+
+
 def polls_seen(ids: dict[str, str], _identified: bool) -> Body:  # noqa: FBT001 - one of a kind
     """Last answers of all visitors to a poll {guideId, pollId}; Pendo wants no time series."""
     return whole("pollsSeenEver", dict(ids))
@@ -178,12 +190,18 @@ def segment_members(ids: dict[str, str], identified: bool) -> Body:  # noqa: FBT
     return body("segment_members", steps)
 
 
-def visitors_since(moment: datetime, identified: bool) -> Body:  # noqa: FBT001 - one of two
+def visitors_since(moment: datetime) -> Body:
     """Ids of the visitors whose last visit is at a moment or later, or not known."""
     seen = "metadata.auto.lastvisit"
     steps: list[dict[str, t.Any]] = [
-        {"source": {"visitors": {"identified": identified}}},
+        {"source": {"visitors": {"identified": False}}},
         {"filter": f"isNull({seen}) || {seen} >= {to_ms(moment)}"},
         {"select": {"visitorId": "visitorId"}},
     ]
     return body("visitors_since", steps)
+
+
+def visitors_with_events(source: str, window: Window) -> Body:
+    """Ids of the visitors that have events of a source in a window of whole UTC hours."""
+    first = _event_source(source, "hour", window, (), "ignore")
+    return body(source, [first, {"group": {"group": ["visitorId"]}}])

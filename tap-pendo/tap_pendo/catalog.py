@@ -86,6 +86,8 @@ _DEFINED: tuple[Kind, ...] = (
         source="apps",
         shape=lists.APPLICATION,
         apps=("id",),
+        otherwise=aggregation.apps_of_events(),
+        otherwise_whole=False,
     ),
     Definitions(
         name="product_areas",
@@ -329,7 +331,7 @@ _PEOPLE: tuple[Kind, ...] = (
         params={"appId": aggregation.ALL_APPS},
         shape=guides.GUIDE_SEEN,
         keys=("visitor_id", "guide_id", "guide_step_id"),
-        series=True,
+        otherwise=aggregation.of_all_time("guidesSeenEver", {"appId": aggregation.ALL_APPS}),
         selected=False,
     ),
     EachOf(

@@ -64,8 +64,10 @@ class Definitions(Kind):
     """Whether it names the Pendo users who made, changed or own it."""
     absent: bool = False
     """Whether 404 means that there are none."""
-    series: bool = False
-    """Whether Pendo may want a time series all the same; then all time is asked for."""
+    otherwise: Body | None = None
+    """What is asked if Pendo refuses the source as it is."""
+    otherwise_whole: bool = True
+    """Whether that gives all rows too."""
 
     @property
     def origin(self) -> str:

@@ -105,10 +105,12 @@ class WindowRead:
         """
         yield from self._batches()
         if self.rows.timeless:
-            logger.warning("%s: %d rows without `%s` are left out", self._name(), *self._timeless())
-
-    def _timeless(self) -> tuple[int, str]:
-        return self.rows.timeless, self.rows.time
+            logger.warning(
+                "%s: %d rows without `%s` are left out",
+                self._name(),
+                self.rows.timeless,
+                self.rows.time,
+            )
 
     def _batches(self) -> Iterator[list[Row]]:
         if not self._findings.paged:
@@ -149,12 +151,15 @@ class WindowRead:
         todo = [self._whole]
         while todo:
             part = todo.pop()
-            reached = part.pager.done
+            reached, left_out = part.pager.done, self.rows.left_out
             try:
                 yield from answer(part)
             except UnavailableError as error:
                 if part.pager.done != reached:
                     part.failures = 0
+                else:
+                    # the same rows will come again
+                    self.rows.left_out = left_out
                 todo += self._again(part, error)
             else:
                 part.failures = 0
@@ -188,6 +193,7 @@ class WindowRead:
             raise StreamError(f"{name}: {error}, {part.failures} times") from error
         if smaller:
             self._given_up = min(self._given_up or size, size)
+            logger.info("%s: it is asked for in smaller parts", self._name())
         self._client.rest(error, failures, self.traffic)
         return smaller[::-1] or [part]
 

@@ -53,6 +53,15 @@ class WindowRows:
         self._known_types = known_types
         self.rows = self.num_events = self.merged = self.outside = self.timeless = 0
 
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """Counts of the rows that were passed over."""
+        return self.outside, self.timeless
+
+    @left_out.setter
+    def left_out(self, counts: tuple[int, int]) -> None:
+        self.outside, self.timeless = counts
+
     def belongs(self, row: Row, first: int, end: int) -> bool:
         """Whether the row's bucket starts in [first, end), epoch ms; Pendo also sends others.
 
@@ -63,6 +72,8 @@ class WindowRows:
         if isinstance(moment, float) and moment.is_integer():
             moment = int(moment)
         if not isinstance(moment, int) or isinstance(moment, bool):
+            if not self._events.verified:
+                return True  # where its time stands is not known; the request chose it
             self.timeless += 1
             return False
         if moment != self._checked and self._events.grouped:

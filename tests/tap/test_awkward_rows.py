@@ -9,6 +9,7 @@ import typing as t
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tap_pendo.errors import BrokenBodyError
 from tap_pendo.shapes import without_nul
 from tap_pendo.windows import from_text, to_ms
 
@@ -101,12 +102,16 @@ def test_metadata_and_lists_with_nul_are_cleaned_too(
 def answered(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., None]:
     """Let Pendo's rows of feature events be these."""
 
-    def answer(*rows: Row) -> None:
+    def answer(*rows: Row, broken_after: tuple[int, ...] = ()) -> None:
+        broken = list(broken_after)
         own = {"hour": HOUR, "visitorId": "v", "accountId": "a", "appId": 1, "featureId": "f"}
         made = [{**own, "numEvents": 1, **row} for row in rows]
 
         def blocks(_: t.Any, body: Row, *__: t.Any, **___: t.Any) -> Iterator[Chunk]:
             assert body["request"]["name"] == "featureEvents"
+            if broken:
+                yield [dict(row) for row in made[: broken.pop()]]
+                raise BrokenBodyError("the answer broke off")
             yield [dict(row) for row in made]
 
         monkeypatch.setattr("tap_pendo.client.PendoClient.rows", blocks)
@@ -125,7 +130,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_rows_without_a_time_are_counted_in_one_warning(
     answered: t.Callable[..., None], tap: TapRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answered({"hour": None}, {"hour": "soon"}, {"hour": True}, {})
+    odd = ({"hour": None}, {"hour": "soon"}, {"hour": True})
+    answered(*odd, {}, broken_after=(1, 3))
     output = tap.run(select=FEATURES, **HISTORY)
     assert tap.exit_code == 0
     assert len(output.records("feature_events")) == 1

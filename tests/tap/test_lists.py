@@ -382,3 +382,18 @@ def test_rows_of_any_answer(answer: t.Any, rows: list[t.Any]) -> None:
 )
 def test_what_is_not_as_expected_gives_no_rows(derive: deriving.Derive, row: t.Any) -> None:
     assert not list(derive(row))
+
+
+def test_apps_are_taken_from_events_if_pendo_does_not_list_them(
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap.pendo.faults.add({"kind": "status", "status": 400, "times": None, "source": "apps"})
+    output = tap.run(select=("applications",))
+    assert tap.exit_code == 0
+    tap.pendo.faults.clear()
+    known = {r["id"] for r in tap.run(select=("applications",)).records("applications")}
+    found = {r["id"] for r in output.records("applications")}
+    assert len(found) > 1
+    assert found < known
+    assert not activated(output, "applications")
+    assert "applications: read in another way" in caplog.text

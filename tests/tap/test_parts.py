@@ -123,6 +123,11 @@ def flood(tap: TapRunner, count: int, app_ids: tuple[int, ...] = APPS) -> None:
     )
 
 
+def list_apps(tap: TapRunner) -> None:
+    for app_id in APPS[1:]:
+        tap.pendo.world.add_definition("app", {"id": app_id, "name": f"app {app_id}"})
+
+
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 @pytest.mark.parametrize("status", [408, 413, 504])
 def test_windows_that_are_too_long_for_pendo_are_halved(
@@ -175,8 +180,7 @@ def test_rows_that_were_given_are_not_given_again_when_a_window_is_split(
 def test_an_hour_that_is_too_much_is_read_app_by_app(
     tap: TapRunner, at_most: Callable[[int], None], asked: list[Body]
 ) -> None:
-    for app_id in APPS[1:]:
-        tap.pendo.world.add_definition("app", {"id": app_id, "name": f"app {app_id}"})
+    list_apps(tap)
     flood(tap, 600)
     history = {"start_date": "2026-03-10T11:00Z", "end_date": "2026-03-10T14:00Z"}
     whole = tap.run(select=FEATURES, **history)
@@ -236,6 +240,21 @@ def test_a_flood_of_one_visitor_is_whole_whatever_the_page(page_size: int, tap: 
     output = tap.run(select=FEATURES, page_size=page_size, **history)
     assert tap.exit_code == 0
     assert len(rows(output)) > 1500
+    assert_same(rows(output), rows(whole))
+    assert_whole_windows(output)
+
+
+@pytest.mark.parametrize("page_size", [800, 70])
+def test_a_visitor_who_is_too_much_alone_is_read_app_by_app(
+    page_size: int, tap: TapRunner, at_most: Callable[[int], None]
+) -> None:
+    list_apps(tap)
+    flood(tap, 600)
+    history = {"start_date": "2026-03-10T11:00Z", "end_date": "2026-03-10T14:00Z"}
+    whole = tap.run(select=FEATURES, **history)
+    at_most(1000)
+    output = tap.run(select=FEATURES, page_size=page_size, **history)
+    assert tap.exit_code == 0
     assert_same(rows(output), rows(whole))
     assert_whole_windows(output)
 
@@ -366,3 +385,21 @@ def test_quiet_history_is_read_in_long_windows_and_busy_history_in_short_ones(
     for output in (whole, busy):
         edges = [(w["window_start"], w["window_end"]) for w in output.records("sync_windows")]
         assert all(a[0] == b[1] for a, b in itertools.pairwise(edges))
+
+
+@pytest.mark.parametrize("status", [408, 413])
+@pytest.mark.parametrize("page_size", [50_000, 700])
+def test_answers_that_pendo_finds_too_large_are_asked_for_in_parts(
+    status: int, page_size: int, tap: TapRunner
+) -> None:
+    list_apps(tap)
+    flood(tap, 600)
+    history = {"start_date": "2026-03-10T04:00Z", "end_date": "2026-03-11T04:00Z"}
+    whole = tap.run(select=FEATURES, **history)
+    fault = {"kind": "too_large", "bytes": 350_000, "times": None, "source": "featureEvents"}
+    tap.pendo.faults.add({**fault, "status": status})
+    output = tap.run(select=FEATURES, page_size=page_size, **history)
+    assert tap.exit_code == 0
+    assert tap.pendo.calls.statuses[status] > 0
+    assert_same(rows(output), rows(whole))
+    assert_whole_windows(output)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from tap_pendo import aggregation, grouping
+from tap_pendo.aggregation import ANONYMOUS
 from tap_pendo.deriving import rows_of_list
 from tap_pendo.errors import RefusedError, StreamError
 from tap_pendo.prefetch import in_order
@@ -32,6 +33,7 @@ if t.TYPE_CHECKING:
 _KEPT = timedelta(days=180)
 _NOT_FOUND = 404
 _PATH = "/api/v1/visitor/{id}/history"
+_SOURCES = ("events", "pageEvents", "featureEvents", "trackEvents", "guideEvents")
 # Visitors after which the state says how far the day has been read
 STRETCH = 500
 
@@ -63,12 +65,27 @@ class DayRead(PlainRead):
                 yield rows
 
     def _visitors(self) -> set[str]:
-        """Ids of the visitors who may have been there on that day or later."""
-        stream = self._stream
-        identified = not stream.run.settings.include_anonymous_visitors
-        body = aggregation.visitors_since(self.window.start, identified)
-        rows = (row for block in stream.answered(body, self.traffic) for row in block)
-        return {row["visitorId"] for row in rows if isinstance(row.get("visitorId"), str)}
+        """Ids of the visitors who may have a history on that day.
+
+        Those whose last visit is not before it, and, because Pendo says nowhere how soon that is
+        noted, those who have events of the day.
+        """
+        bodies = [aggregation.visitors_since(self.window.start)]
+        bodies += [aggregation.visitors_with_events(s, self.window) for s in _SOURCES]
+        found = {
+            row.get("visitorId")
+            for body in bodies
+            for block in self._stream.answered(body, self.traffic)
+            for row in block
+        }
+        everybody = self.run.settings.include_anonymous_visitors
+        return {
+            visitor
+            for visitor in found
+            if isinstance(visitor, str)
+            and visitor
+            and (everybody or not visitor.startswith(ANONYMOUS))
+        }
 
     def _of(self, visitor: str) -> Iterator[list[Record]]:
         params = {"starttime": str(to_ms(self.window.start))}

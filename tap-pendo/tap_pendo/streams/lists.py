@@ -38,7 +38,7 @@ class ListStream(PendoStream):
         super().__init__(tap, run, row, object_schema(properties))
         self.primary_keys = row.keys or ("row_id",)
         self._followers = followers
-        self._whole = False
+        self._whole = self._partly = False
 
     @property
     def replication_method(self) -> str:
@@ -62,7 +62,7 @@ class ListStream(PendoStream):
         if empty:
             self.logger.warning("%s: Pendo sent an empty list; nothing is marked", self.name)
         # with app_ids the others are not gone, only not read; an empty list may be a fault
-        self._whole = not (self.some_apps or self.dry_run or empty)
+        self._whole = not (self.some_apps or self.dry_run or empty or self._partly)
         self._activates = self._whole
         self._ended = True
         self.read_complete()
@@ -106,13 +106,16 @@ class ListStream(PendoStream):
         if row.path:
             yield self.got(row.path, row.params)
             return
-        source = t.cast("str", row.source)
         try:
-            yield from self.answered(aggregation.whole(source, row.params))
-        except RefusedError:
-            if not row.series:
+            yield from self.answered(aggregation.whole(t.cast("str", row.source), row.params))
+        except RefusedError as refusal:
+            if row.otherwise is None:
                 raise
-            yield from self.answered(aggregation.of_all_time(source, row.params))
+            self._partly = not row.otherwise_whole
+            self.logger.warning(
+                "%s: read in another way, since Pendo refuses: %s", self.name, refusal
+            )
+            yield from self.answered(row.otherwise)
 
     def got(
         self,

@@ -123,8 +123,9 @@ class PeopleStream(PendoStream):
                 for follower in self._followers:
                     follower.take(row)
                 yield {**record, **stamps}
-        for stream in (self, *self._followers):
-            stream.tell_keyless()
+        self.tell_keyless()
+        for follower in self._followers:
+            follower.complete(whole=False)
         if self._greatest is not None:
             bookmark = max(min(self._greatest, to_ms(started - HOUR)), since or 0)
             self.mark(**{"replication_key": self.replication_key, _BOOKMARK: _text(bookmark)})
