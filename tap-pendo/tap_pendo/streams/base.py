@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
     from tap_pendo.aggregation import Body
     from tap_pendo.objects import Kind
+    from tap_pendo.planning import Counting, Planned
     from tap_pendo.progress import Status
     from tap_pendo.run import Run
     from tap_pendo.traffic import Traffic
@@ -85,6 +86,10 @@ class PendoStream(Stream):
     @abc.abstractmethod
     def read(self) -> Iterable[Record]:
         """Yield the stream's records and move its marks when a read is complete."""
+
+    @abc.abstractmethod
+    def planned(self, counting: Counting) -> Planned:
+        """Say what a run would read now, with this state, by counting only."""
 
     def get_records(self, context: types.Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's
         """Yield records; a failure ends this stream only and is told at the end of the run."""

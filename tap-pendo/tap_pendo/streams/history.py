@@ -5,6 +5,7 @@ Source: pendo-api.md §2.9. Pendo keeps it for 180 days.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -26,6 +27,7 @@ if t.TYPE_CHECKING:
 
     from tap_pendo.deriving import Raw
     from tap_pendo.objects import VisitorHistory
+    from tap_pendo.planning import Counting, Planned
     from tap_pendo.run import Run
     from tap_pendo.streams.sync_windows import SyncWindowsStream
     from tap_pendo.windows import Window
@@ -136,6 +138,23 @@ class VisitorHistoryStream(WindowedStream):
         """Begin to read a day, or go on with it."""
         del asked
         return DayRead(self, window)
+
+    def planned(self, counting: Counting) -> Planned:
+        """About a call for each day and visitor who was there on the first day or later.
+
+        On later days fewer of them are asked for, and some whose last visit is noted late.
+        """
+        planned = super().planned(counting)
+        days = planned.time.windows if planned.time else ()
+        if not days:
+            return planned
+        settings = self.run.settings
+        identified = not settings.include_anonymous_visitors
+        first = min(day.start for day in days)
+        question = aggregation.visitors_since(first, identified=identified)
+        visitors = counting.rows(aggregation.count_of(question))
+        calls = None if visitors is None else len(days) * (1 + len(_SOURCES) + visitors)
+        return dataclasses.replace(planned, calls=calls, about=True, at_once=settings.concurrency)
 
     def begun(self, window: Window) -> Record | None:
         """What the state says of a day that an earlier run began."""
