@@ -24,7 +24,7 @@ import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 
-from tap_pendo import decoding
+from tap_pendo import decoding, mending
 from tap_pendo.errors import (
     BrokenBodyError,
     ForbiddenError,
@@ -57,6 +57,7 @@ LONGEST_ASKED = 900.0
 MAX_TRIES = 8
 _CONNECT_SECONDS = 30.0
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._~-]+")
+_ANYTHING = msgspec.json.Decoder()
 _CHUNK_BYTES = 64 * 1024
 _RETRY = {408, 413, 429, 500, 502, 503, 504}
 
@@ -217,7 +218,7 @@ class PendoClient:
             try:
                 content = response.content
                 traffic.add(size=len(content), nul=decoding.NUL in content)
-                return msgspec.json.decode(content)
+                return mending.decode(content, _ANYTHING, lambda: traffic.add(odd=1))
             except requests.RequestException as error:
                 raise BrokenBodyError(f"{path}: the answer broke off ({_reason(error)})") from error
             except msgspec.DecodeError as error:
@@ -334,7 +335,9 @@ def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decodi
 
     with opened:
         try:
-            yield from decoding.blocks(chunks(), lambda: traffic.add(nul=True))
+            yield from decoding.blocks(
+                chunks(), lambda: traffic.add(nul=1), lambda: traffic.add(odd=1)
+            )
         except requests.RequestException as error:
             raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
 

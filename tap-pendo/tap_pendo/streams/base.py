@@ -121,6 +121,11 @@ class PendoStream(Stream):
 
     def tell(self, status: Status) -> None:
         """Write the line."""
+        if self.traffic.odd:
+            self.logger.warning(
+                "%s: Pendo sent NaN, Infinity or half a character, which JSON lacks; kept as text",
+                self.name,
+            )
         self.progress.end(status)
         for stream in self.child_streams:
             t.cast("PendoStream", stream).parent_ended(status)
