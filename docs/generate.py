@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import re
+import runpy
 import sys
 import textwrap
 import typing as t
@@ -29,7 +30,15 @@ if t.TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
 GOLDEN = "tests/golden/catalog.json"
-DOCUMENTS = ("README.md", "tap-pendo/README.md", "target-planhat/README.md", "demo/README.md")
+DOCUMENTS = (
+    "README.md",
+    "tap-pendo/README.md",
+    "target-planhat/README.md",
+    "demo/README.md",
+    "docs/faults.md",
+)
+# what the tests expect of each difficulty
+OUTCOMES = "tests/outcomes.py"
 PROJECT = "meltano.yml"
 # what the types of customers' own metadata are made from must not move with the calendar
 NOW = "2026-03-01T12:00:00Z"
@@ -57,7 +66,11 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 def documents(root: Path) -> dict[Path, str]:
     """Each document as it should be."""
     catalog = discovered()
-    in_markdown = {"streams": stream_table(catalog), "switches": switch_table()}
+    in_markdown = {
+        "streams": stream_table(catalog),
+        "switches": switch_table(),
+        "faults": fault_table(),
+    }
     in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
         in_markdown[f"settings of {name}"] = setting_table(own(plugin))
@@ -155,6 +168,17 @@ def switch_table() -> str:
     """One line for each difficulty of the emulated Pendo."""
     lines = [(f"`{one.name}`", one.about, "fatal" if one.fatal else "exact") for one in SWITCHES]
     return _table(("Name", "What is difficult", "Ends"), lines)
+
+
+def fault_table() -> str:
+    """One line for each difficulty: what becomes of each kind of stream, as the tests expect it."""
+    expected = runpy.run_path(str(ROOT / OUTCOMES))
+    kinds = tuple(expected["KINDS"])
+    lines = [
+        (f"`{one.name}`", one.about, *(expected["outcome"](one.name, kind) for kind in kinds))
+        for one in SWITCHES
+    ]
+    return _table(("Name", "What is difficult", *kinds), lines)
 
 
 def setting_table(settings: dict[str, Rule]) -> str:

@@ -105,6 +105,8 @@ class TapRunner:
         for name, stream in made.streams.items():
             if select:
                 stream.selected = name in {*select, "sync_windows"}
+        # the SCHEMA messages of streams that are off by default follow the selection at this time
+        made.setup_mapper()
         return made
 
     def run(
@@ -165,8 +167,13 @@ class Warehouse:
 
     def load(self, output: Output) -> None:
         """Load the messages of a run."""
+        target = TargetPostgres(config=self.config)
+        # the processes of its own would outlive it, and keep their connections
+        target.max_parallelism = 1
         with contextlib.redirect_stdout(io.StringIO()):
-            TargetPostgres(config=self.config).listen(io.StringIO(output.text))
+            target.listen(io.StringIO(output.text))
+        for sink in target._sinks_active.values():  # noqa: SLF001 - nothing else closes them
+            sink.connector._engine.dispose()  # noqa: SLF001 - as above
 
     def execute(self, sql: str) -> None:
         """Change something."""

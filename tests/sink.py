@@ -7,17 +7,14 @@ from collections import Counter, defaultdict
 
 from tap_pendo.catalog import CATALOG
 from tap_pendo.objects import Events
-from tap_pendo.windows import to_ms
+from tap_pendo.windows import to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from pendo_emulator.world import World
-
 Record = dict[str, t.Any]
 EVENTS = tuple(row for row in CATALOG if isinstance(row, Events) and row.by_default)
-_HOUR_MS = 3_600_000
 
 
 class Sink:
@@ -53,25 +50,19 @@ class Sink:
             if not any(_supersedes(read, record, _moment(row, record)) for read in reads)
         ]
 
-    def sums(self, row: Events, entity: str | None = "") -> dict[tuple[t.Any, ...], int]:
-        """Events per app, entity and UTC day, as `World.sums` gives them.
-
-        `entity` is its column, if it is not that of the catalogue; None for no entity.
-        """
+    def sums(self, row: Events, since: datetime | None = None) -> Counter[tuple[t.Any, ...]]:
+        """Events per app, entity and day since a moment, as `tables.event_sums` gives them."""
         counts: Counter[tuple[t.Any, ...]] = Counter()
-        if entity == "":
-            entity = "poll_id" if row.name == "poll_events" else row.identity[3].name
+        entity = "poll_id" if row.name == "poll_events" else row.identity[3].name
+        first = to_text(since) if since else ""
         for record in self.current(row):
-            what = record.get(entity) if entity else None
-            key = record["app_id"], what, _moment(row, record)[:10]
-            counts[key] += record["num_events"] if row.grouped else 1
-        return dict(counts)
-
-
-def truth(world: World, row: Events, start: datetime) -> dict[tuple[t.Any, ...], int]:
-    """What Pendo counts from `start` to the last full hour."""
-    now = world.clock.now()
-    return dict(world.sums(row.source, to_ms(start), now - now % _HOUR_MS))
+            moment = _moment(row, record)
+            if moment >= first:
+                day = moment[:16].replace("T", " ") if record.get("day") else moment[:10]
+                counts[record["app_id"], record.get(entity), day] += (
+                    record["num_events"] if row.grouped else 1
+                )
+        return counts
 
 
 def _moment(row: Events, record: Record) -> str:

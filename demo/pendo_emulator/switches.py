@@ -163,6 +163,11 @@ SWITCHES: tuple[Switch, ...] = (
         _knobs(sort_keys=1),
     ),
     Switch(
+        "few-sort-fields",
+        "400 for a sort by more than two fields.",
+        _knobs(max_sort_fields=2),
+    ),
+    Switch(
         "case-blind",
         "Texts are sorted and compared without case.",
         _knobs(collation="casefold"),
@@ -255,12 +260,6 @@ SWITCHES: tuple[Switch, ...] = (
         "not-a-number",
         "NaN and Infinity, which are no JSON, in rows of yesterday.",
         _world(oddities.not_numbers),
-        fatal=True,
-    ),
-    Switch(
-        "few-sort-fields",
-        "400 for a sort by more than two fields.",
-        _knobs(max_sort_fields=2),
         fatal=True,
     ),
     Switch(

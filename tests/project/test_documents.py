@@ -22,6 +22,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/event-streams.md",
+    "docs/faults.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
@@ -73,6 +74,7 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
         "tap-pendo/README.md": ["streams", "settings of tap-pendo"],
         "target-planhat/README.md": ["settings of target-planhat"],
         "demo/README.md": ["switches"],
+        "docs/faults.md": ["faults"],
         "meltano.yml": [
             "select of tap-pendo",
             "settings of tap-pendo",

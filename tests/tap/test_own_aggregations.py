@@ -215,6 +215,12 @@ def test_columns_are_found_in_a_sample(tap: TapRunner) -> None:
     assert found["window_start"]["format"] == "date-time"
 
 
+def test_a_sample_that_breaks_off_is_asked_for_again(tap: TapRunner) -> None:
+    tap.pendo.faults.add({"kind": "cut", "bytes": 20, "times": 3, "source": "featureEvents"})
+    found = schema_of(tap.run(aggregations=[HOURLY_USES], select=("uses",)), "uses")
+    assert found["uses"]["type"] == ["number", "null"]
+
+
 def test_columns_of_an_own_schema_are_kept_and_what_does_not_fit_goes_to_extra(
     tap: TapRunner,
 ) -> None:

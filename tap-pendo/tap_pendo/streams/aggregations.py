@@ -10,7 +10,8 @@ import msgspec
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import grouping
-from tap_pendo.errors import ForbiddenError, StreamError
+from tap_pendo.client import MAX_TRIES
+from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError
 from tap_pendo.inferring import shape_from, shape_of
 from tap_pendo.pipelines import READ_AT, WINDOW_START
 from tap_pendo.planning import Planned
@@ -76,15 +77,27 @@ class Columns:
         """Read some rows; none if Pendo refuses, which fails the stream when it is read."""
         try:
             for window in self._windows():
-                blocks = self._run.client.rows(self._pipeline.body(window))
-                # closed behind the first block: the rest is not wanted
-                with contextlib.closing(t.cast("Generator[list[Raw]]", blocks)) as found:
-                    rows = next(found, [])
+                rows = self._first_block(window)
                 if rows:
                     return rows
         except (StreamError, ForbiddenError):
             return []
         return []
+
+    def _first_block(self, window: Window | None) -> list[Raw]:
+        """Read the first rows of an answer; ask again if it breaks off before them."""
+        client, failures = self._run.client, 0
+        while True:
+            blocks = client.rows(self._pipeline.body(window))
+            # closed behind the first block: the rest is not wanted
+            with contextlib.closing(t.cast("Generator[list[Raw]]", blocks)) as found:
+                try:
+                    return next(found, [])
+                except BrokenBodyError as error:
+                    failures += 1
+                    if failures == MAX_TRIES:
+                        raise
+                    client.rest(error, failures)
 
     def _windows(self) -> Iterator[Window | None]:
         if not self._pipeline.grain:
