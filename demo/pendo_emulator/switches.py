@@ -255,13 +255,12 @@ SWITCHES: tuple[Switch, ...] = (
         "Days are New York's: 2026-03-08 has 23 hours, 2025-11-02 and 2026-11-01 have 25.",
         _zone("America/New_York"),
     ),
-    # what no client can mend
     Switch(
         "not-a-number",
         "NaN and Infinity, which are no JSON, in rows of yesterday.",
         _world(oddities.not_numbers),
-        fatal=True,
     ),
+    # what no client can mend
     Switch(
         "forbidden-stream",
         "403 for guideEvents; the key is valid.",

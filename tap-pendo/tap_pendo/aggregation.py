@@ -160,6 +160,18 @@ def of_all_time(source: str, params: t.Any = None) -> Body:
     return body(source, [{"source": {source: params, "timeSeries": series}}])
 
 
+def polls_of_guides() -> Body:
+    """Every poll of the guides of all apps."""
+    source = {"source": {"guides": {"appId": ALL_APPS}}}
+    return body("polls", [source, {"unwind": {"field": "polls"}}])
+
+
+def count_of(question: Body) -> Body:
+    """Number of rows that a question has for an answer: one row {count}."""
+    request = question["request"]
+    return body(request["name"], [*request["pipeline"], {"count": None}])
+
+
 def apps_of_events() -> Body:
     """Ids of the apps that had events in the last 30 days: {id}."""
     series = {"period": "dayRange", "first": "now()", "count": -30}
@@ -190,11 +202,11 @@ def segment_members(ids: dict[str, str], identified: bool) -> Body:  # noqa: FBT
     return body("segment_members", steps)
 
 
-def visitors_since(moment: datetime) -> Body:
+def visitors_since(moment: datetime, *, identified: bool = False) -> Body:
     """Ids of the visitors whose last visit is at a moment or later, or not known."""
     seen = "metadata.auto.lastvisit"
     steps: list[dict[str, t.Any]] = [
-        {"source": {"visitors": {"identified": False}}},
+        {"source": {"visitors": {"identified": identified}}},
         {"filter": f"isNull({seen}) || {seen} >= {to_ms(moment)}"},
         {"select": {"visitorId": "visitorId"}},
     ]

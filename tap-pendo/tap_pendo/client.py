@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import email.utils
 import itertools
+import json
 import logging
 import random
 import re
@@ -24,7 +25,7 @@ import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 
-from tap_pendo import decoding
+from tap_pendo import decoding, mending
 from tap_pendo.errors import (
     BrokenBodyError,
     ForbiddenError,
@@ -38,7 +39,7 @@ from tap_pendo.traffic import Traffic
 from tap_pendo.windows import UTC
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
 REGIONS = {
     "us": "https://app.pendo.io",
@@ -56,7 +57,9 @@ LONGEST_WAIT = 60.0
 LONGEST_ASKED = 900.0
 MAX_TRIES = 8
 _CONNECT_SECONDS = 30.0
-_PLAIN_ID = re.compile(r"[A-Za-z0-9._~-]+")
+# Dots alone would mean folders
+_PLAIN_ID = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
+_ANYTHING = msgspec.json.Decoder()
 _CHUNK_BYTES = 64 * 1024
 _RETRY = {408, 413, 429, 500, 502, 503, 504}
 
@@ -141,17 +144,10 @@ class PendoClient:
             ids: the ids. Those with odd characters are sent in base64 (§1.2).
         """
         counted = traffic or Traffic()
-        named: dict[str, t.Any] = {"params": params}
-        if ids:
-            encoded = not all(map(_PLAIN_ID.fullmatch, ids.values()))
-            named["ids"] = {
-                name: base64.b64encode(value.encode()).decode() if encoded else value
-                for name, value in ids.items()
-            }
-            if encoded:
-                named["headers"] = {"x-pendo-base64-encoded-params": "true"}
         with self._key_questioned():
-            return self._retried(lambda: self._json("GET", path, counted, **named), counted)
+            return self._retried(
+                lambda: self._json("GET", path, counted, params=params, ids=ids), counted
+            )
 
     def rows(
         self,
@@ -217,7 +213,7 @@ class PendoClient:
             try:
                 content = response.content
                 traffic.add(size=len(content), nul=decoding.NUL in content)
-                return msgspec.json.decode(content)
+                return mending.decode(content, _ANYTHING, lambda: traffic.add(odd=1))
             except requests.RequestException as error:
                 raise BrokenBodyError(f"{path}: the answer broke off ({_reason(error)})") from error
             except msgspec.DecodeError as error:
@@ -232,13 +228,14 @@ class PendoClient:
         **kwargs: t.Any,
     ) -> requests.Response:
         """Send one request; the answer's body is still to be read, and the answer to be closed."""
-        quoted = {name: quote(value, safe="") for name, value in (ids or {}).items()}
+        sent, headers = _sent(ids or {})
         self._limiter.wait(path)
         traffic.add(calls=1)
         try:
             response = self._session.request(
                 method,
-                self._base_url + path.format_map(quoted),
+                self._base_url + path.format_map(sent),
+                headers=headers,
                 timeout=self._timeout,
                 stream=True,
                 # a redirect would carry the key to another host
@@ -250,18 +247,21 @@ class PendoClient:
         except requests.RequestException as error:
             raise RefusedError(f"{path}: cannot be asked ({_reason(error)})") from error
         try:
-            self._check(response, path, kwargs.get("json"), traffic)
+            hidden = {*_quoted_in(kwargs.get("json")), *(ids or {}).values(), *sent.values()}
+            self._check(response, path, hidden, traffic)
         except BaseException:
             response.close()
             raise
         return response
 
-    def _check(self, response: requests.Response, path: str, body: t.Any, traffic: Traffic) -> None:
-        """Sort a status by what happens next (§1.4)."""
+    def _check(
+        self, response: requests.Response, path: str, hidden: Collection[str], traffic: Traffic
+    ) -> None:
+        """Sort a status by what happens next (§1.4); no message holds what is `hidden`."""
         status = response.status_code
         if status == requests.codes.ok:
             return
-        said = f"{path}: {status} {_said(response, body)}".rstrip()
+        said = f"{path}: {status} {_said(response, hidden)}".rstrip()
         if status in {401, 403}:
             raise ForbiddenError(said)
         if status not in _RETRY:
@@ -334,7 +334,9 @@ def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decodi
 
     with opened:
         try:
-            yield from decoding.blocks(chunks(), lambda: traffic.add(nul=True))
+            yield from decoding.blocks(
+                chunks(), lambda: traffic.add(nul=1), lambda: traffic.add(odd=1)
+            )
         except requests.RequestException as error:
             raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
 
@@ -356,16 +358,31 @@ def _retry_after(response: requests.Response) -> float | None:
     return min(max(0.0, seconds), LONGEST_ASKED) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
-def _said(response: requests.Response, body: t.Any) -> str:
-    """Pendo's own words on one line; the ids in our filters, which it may quote, are masked."""
+def _sent(ids: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Write ids for a path, and the headers that say how: base64 if any has odd characters."""
+    if all(map(_PLAIN_ID.fullmatch, ids.values())):
+        return dict(ids), {}
+    encoded = {name: base64.b64encode(value.encode()).decode() for name, value in ids.items()}
+    quoted = {name: quote(value, safe="") for name, value in encoded.items()}
+    return quoted, {"x-pendo-base64-encoded-params": "true"}
+
+
+def _quoted_in(body: t.Any) -> Iterator[str]:
+    """Give the texts in the filters of a request: ids, which Pendo may quote."""
+    for step in body["request"]["pipeline"] if body else ():
+        yield from re.findall(r'"((?:[^"\\]|\\.)+)"', str(step.get("filter", "")))
+
+
+def _said(response: requests.Response, hidden: Collection[str]) -> str:
+    """Pendo's own words on one line; what is `hidden`, which it may quote, is masked."""
     try:
-        text = " ".join(response.text.split())[:300]
+        text = " ".join(response.text.split())
     except requests.RequestException:
         return ""
-    for step in body["request"]["pipeline"] if body else ():
-        for value in re.findall(r'"((?:[^"\\]|\\.)+)"', str(step.get("filter", ""))):
-            text = text.replace(value, "…")
-    return text
+    for value in sorted(hidden, key=len, reverse=True):
+        for written in (value, msgspec.json.encode(value).decode()[1:-1], json.dumps(value)[1:-1]):
+            text = text.replace(" ".join(written.split()), "…") if written.strip() else text
+    return text[:300]
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import typing as t
 
 import msgspec
 
+from tap_pendo import mending
 from tap_pendo.errors import BrokenBodyError
 
 if t.TYPE_CHECKING:
@@ -28,12 +29,14 @@ _envelope = msgspec.json.Decoder(dict[str, t.Any])
 
 
 def blocks(
-    chunks: Iterable[bytes], on_nul: Callable[[], None] = lambda: None
+    chunks: Iterable[bytes],
+    on_nul: Callable[[], None] = lambda: None,
+    on_odd: Callable[[], None] = lambda: None,
 ) -> Iterator[list[Row]]:
     """Yield the rows of `{"results": [row, …], …}`, a block of about 256 KiB at a time.
 
     Memory and time stay linear, also for one row of many megabytes. `on_nul` is called before
-    rows are yielded that may hold U+0000.
+    rows are yielded that may hold U+0000, `on_odd` when something was mended that JSON lacks.
 
     Raises:
         BrokenBodyError: the body ends early or is not JSON; all rows yielded before are whole.
@@ -49,14 +52,14 @@ def blocks(
         if inside and len(buffer) >= ready:
             if NUL in buffer:
                 on_nul()
-            rows = _cut(buffer)
+            rows = _cut(buffer, on_odd)
             # a row that fills the buffer is looked at again when there is twice as much of it
             ready = _BLOCK if rows else 2 * len(buffer)
             if rows:
                 yield rows
     if NUL in buffer:
         on_nul()
-    rows = _tail(buffer, inside=inside)
+    rows = _tail(buffer, inside=inside, on_odd=on_odd)
     if rows:
         yield rows
 
@@ -70,7 +73,7 @@ def _enter(buffer: bytearray, searched: int) -> bool:
     return True
 
 
-def _cut(buffer: bytearray) -> list[Row]:
+def _cut(buffer: bytearray, on_odd: Callable[[], None]) -> list[Row]:
     """Take the whole rows at the buffer's front; none if one row fills it.
 
     A prefix of a valid array, closed with `]`, is valid JSON only when the cut is between two
@@ -82,19 +85,19 @@ def _cut(buffer: bytearray) -> list[Row]:
         if at < 0:
             break
         try:
-            return _take(buffer, at + 1)
+            return _take(buffer, at + 1, on_odd)
         except msgspec.DecodeError:
             continue
     end = _last_row_end(buffer)
     try:
-        return _take(buffer, end) if end else []
+        return _take(buffer, end, on_odd) if end else []
     except msgspec.DecodeError as error:
         raise BrokenBodyError("the answer holds a row that is not JSON") from error
 
 
-def _take(buffer: bytearray, end: int) -> list[Row]:
+def _take(buffer: bytearray, end: int, on_odd: Callable[[], None]) -> list[Row]:
     """Decode the rows before `end`, and drop them with the comma behind."""
-    rows = _rows.decode(b"[" + buffer[:end] + b"]")
+    rows = mending.decode(b"[" + buffer[:end] + b"]", _rows, on_odd)
     comma = buffer.find(b",", end)
     del buffer[: comma + 1 if comma >= 0 else end]
     return rows
@@ -114,11 +117,11 @@ def _last_row_end(buffer: bytearray) -> int:
     return end
 
 
-def _tail(buffer: bytearray, *, inside: bool) -> list[Row]:
+def _tail(buffer: bytearray, *, inside: bool, on_odd: Callable[[], None]) -> list[Row]:
     """Decode what is left, which must close the array and the envelope."""
     text = b'{"results":[' + buffer if inside else bytes(buffer)
     try:
-        results = _envelope.decode(text).get("results")
+        results = mending.decode(text, _envelope, on_odd).get("results")
         return [] if results is None else msgspec.convert(results, list[Row])
     except msgspec.MsgspecError as error:
         raise BrokenBodyError("the answer ended early, or is not JSON") from error

@@ -118,6 +118,8 @@ class EachOf(Kind):
     rows: Answer = rows_of_list
     body: Callable[[dict[str, str], bool], Body] | None = None
     """Makes the request from the ids, and from whether anonymous visitors are to be left out."""
+    counted: Body | None = None
+    """Asks for rows as many as there are items, if Pendo has them; they are only counted."""
 
     @property
     def origin(self) -> str:

@@ -18,10 +18,11 @@ from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_pendo import settings
+from tap_pendo import plan_texts, settings
 from tap_pendo.checks import require_access, require_own_state, sentences
 from tap_pendo.client import PendoClient
 from tap_pendo.errors import TapError
+from tap_pendo.planning import run_plan
 from tap_pendo.problems import problems
 from tap_pendo.run import Run
 from tap_pendo.streams.making import made
@@ -30,10 +31,13 @@ from tap_pendo.windows import UTC
 from tap_pendo.writer import BlockWriter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
+
+    from tap_pendo.planning import RunPlan
+    from tap_pendo.streams.base import PendoStream
 
 # A signal must end the process within ten seconds, even if nobody reads our output.
 _GRACE_SECONDS = 8
@@ -122,7 +126,18 @@ class TapPendo(Tap):
     # Entries
 
     @classmethod
-    def invoke(  # type: ignore[override]
+    def get_singer_command(cls) -> click.Command:
+        """Add `--plan` to the SDK's options."""
+        command = super().get_singer_command()
+        for param in command.params:
+            if isinstance(param, click.Option) and param.name == "about_format":
+                param.help = "Output style of --about, and of --plan if it is json"
+        told = "Say what a run would read: windows, calls, rows and minutes. Only counts are read."
+        command.params.append(click.Option(["--plan"], is_flag=True, help=told))
+        return command
+
+    @classmethod
+    def invoke(  # type: ignore[override]  # noqa: PLR0913 - the options
         cls,
         *,
         about: bool = False,
@@ -130,8 +145,9 @@ class TapPendo(Tap):
         config: _ConfigInput | None = None,
         state: t.IO[str] | None = None,
         catalog: t.IO[str] | None = None,
+        plan: bool = False,
     ) -> None:
-        """Run the tap, or tell about it."""
+        """Run the tap, or tell about it, or of what it would do."""
         if about:
             cls.print_about(about_format)
             return
@@ -142,8 +158,16 @@ class TapPendo(Tap):
             parse_env_config=config.parse_env,
             state=_state(_json_object(state, "--state")),
             catalog=_catalog(_json_object(catalog, "--catalog")),
+            # it would want the columns of all streams
+            setup_mapper=not plan,
         )
-        sys.exit(tap.sync())
+        if not plan:
+            sys.exit(tap.sync())
+        found = tap.plan()
+        if about_format == "json":
+            click.echo(json.dumps(plan_texts.as_json(found), indent=2))
+        else:
+            click.echo(plan_texts.as_text(found))
 
     @classmethod
     def _made(cls, **arguments: t.Any) -> TapPendo:
@@ -155,6 +179,25 @@ class TapPendo(Tap):
             raise TapError(
                 f"setting `stream_maps` is not valid ({kind}): allowed is what the SDK documents"
             ) from None
+
+    def plan(self) -> RunPlan:
+        """Say what a run would read of the selected streams; only counts are asked for."""
+        try:
+            return run_plan(self.run, self._read_streams())
+        finally:
+            self.run.client.close()
+
+    def _read_streams(self) -> Iterator[PendoStream]:
+        """Streams that a run reads: selected, or with a derived one that is."""
+        for stream in self.streams.values():
+            if any(map(self._is_selected, (stream, *stream.child_streams))):
+                yield t.cast("PendoStream", stream)
+
+    def _is_selected(self, stream: Stream) -> bool:
+        # without an entry the SDK would ask for the schema, which for some is a read of rows
+        if self.input_catalog is None:
+            return bool(stream.selected_by_default)
+        return self.input_catalog.get_stream(stream.name) is not None and stream.selected
 
     def sync(self) -> int:
         """Read all selected streams; give the exit code."""

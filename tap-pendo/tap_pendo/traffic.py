@@ -12,7 +12,8 @@ class Traffic:
     retries    requests that were sent again, because an answer failed or broke off
     throttled  answers 429 among them
     size       decoded bytes of the answers
-    nul        whether an answer held U+0000 (see `shapes.without_nul`)
+    nul        how often answers held U+0000 (see `shapes.without_nul`)
+    odd        how often answers held what JSON lacks (see `mending`)
 
     What is added is added to `whole` too, if it is given: a window's traffic is its stream's.
     """
@@ -20,24 +21,12 @@ class Traffic:
     def __init__(self, whole: Traffic | None = None) -> None:
         self._whole = whole
         self._lock = threading.Lock()
-        self.calls = self.retries = self.throttled = self.size = 0
-        self.nul = False
+        self.calls = self.retries = self.throttled = self.size = self.nul = self.odd = 0
 
-    def add(
-        self,
-        *,
-        calls: int = 0,
-        retries: int = 0,
-        throttled: int = 0,
-        size: int = 0,
-        nul: bool = False,
-    ) -> None:
-        """Count."""
+    def add(self, **counts: int) -> None:
+        """Count, by the names above."""
         with self._lock:
-            self.calls += calls
-            self.retries += retries
-            self.throttled += throttled
-            self.size += size
-            self.nul = self.nul or nul
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
         if self._whole:
-            self._whole.add(calls=calls, retries=retries, throttled=throttled, size=size, nul=nul)
+            self._whole.add(**counts)

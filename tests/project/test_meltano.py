@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pendo_emulator.server import serve
+from pendo_emulator.world import World
 from tap_pendo.errors import TapError
 from tap_pendo.tap import TapPendo
 
@@ -191,6 +193,24 @@ def test_settings_from_dotenv_and_config_arrive(copy: Copy) -> None:
     assert config["region"] == "eu"
     assert config["start_date"] == "2025-01-01"
     TapPendo(config=config, setup_mapper=False)
+
+
+def test_a_plan_is_asked_for_through_meltano(copy: Copy) -> None:
+    start = datetime.now(timezone.utc) - timedelta(days=2)
+    with serve(World(events_per_day=50, visitors=100)) as pendo:
+        copy.configure({"start_date": start.isoformat(), "api_url": pendo.url})
+        plan = json.loads(
+            copy.meltano(
+                *("invoke", "--no-install", "tap-pendo", "--plan", "--format=json"),
+                TAP_PENDO_INTEGRATION_KEY=pendo.key,
+                PATH=f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+            )
+        )
+
+    found = {entry["stream"]: entry for entry in plan["streams"]}
+    assert found["visitors"]["rows"] == 100
+    assert len(found["feature_events"]["windows"]) in {2, 3}
+    assert {entry["problem"] for entry in found.values()} == {None}
 
 
 class Copy:

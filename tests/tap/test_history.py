@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from datetime import timedelta
 
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
+from tap_pendo.client import PendoClient
+from tap_pendo.errors import RefusedError
 from tap_pendo.streams import history
 from tap_pendo.windows import from_text, to_ms
 
@@ -134,6 +137,28 @@ def test_ids_are_in_no_message(tap: TapRunner, caplog: pytest.LogCaptureFixture)
     said = caplog.text
     assert "/api/v1/visitor/{id}/history: 500" in said
     assert not [i for i in ids if len(i) > 6 and i in said]
+
+
+@pytest.mark.parametrize("visitor", ["visitor-of-acme", "visitor/of acme", 'visitor "ä"', ".."])
+def test_an_id_that_pendo_quotes_is_masked(tap: TapRunner, visitor: str) -> None:
+    text = f"no such visitor: {visitor} {json.dumps(visitor)}"
+    tap.pendo.faults.add({"kind": "status", "status": 422, "text": text})
+    client = PendoClient(tap.pendo.url, tap.pendo.key)
+    with pytest.raises(RefusedError) as raised:
+        client.get("/api/v1/visitor/{id}/history", ids={"id": visitor})
+    client.close()
+    said = str(raised.value)
+    assert said.startswith("/api/v1/visitor/{id}/history: 422 no such visitor: …")
+    assert visitor not in said
+    assert json.dumps(visitor)[1:-1] not in said
+
+
+def test_an_id_of_dots_is_no_folder(tap: TapRunner) -> None:
+    client = PendoClient(tap.pendo.url, tap.pendo.key)
+    with pytest.raises(RefusedError):
+        client.get("/api/v1/visitor/{id}/history", {"starttime": "0"}, ids={"id": ".."})
+    client.close()
+    assert tap.pendo.calls.counts["/api/v1/visitor/{id}/history", ""] == 1
 
 
 def test_the_latest_day_is_one_that_is_over(tap: TapRunner) -> None:

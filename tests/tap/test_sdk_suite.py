@@ -28,13 +28,35 @@ def _stop_serving() -> t.Iterator[None]:
     _serving.__exit__(None, None, None)
 
 
+_pendo.knobs.parent_accounts = "present"
+_REPORTS = [
+    r["id"] for r in _pendo.world.listed("report", _pendo.clock.now()) if r["type"] == "Page Report"
+]
+CONFIG: dict[str, t.Any] = {
+    "api_url": _pendo.url,
+    "integration_key": _pendo.key,
+    "start_date": (datetime.now(timezone.utc) - timedelta(days=3)).isoformat(),
+    "max_calls_per_second": 100,
+    "report_ids": _REPORTS,
+}
+
+
+def everything() -> dict[str, t.Any]:
+    """Select also the streams that are off by default."""
+    catalog = TapPendo(config=CONFIG).catalog_dict
+    for stream in catalog["streams"]:
+        (root,) = (m for m in stream["metadata"] if m["breadcrumb"] == [])
+        root["metadata"]["selected"] = True
+    return catalog
+
+
 TestTapPendo = get_tap_test_class(
     TapPendo,
-    config={
-        "api_url": _pendo.url,
-        "integration_key": _pendo.key,
-        "start_date": (datetime.now(timezone.utc) - timedelta(days=3)).isoformat(),
-        "max_calls_per_second": 100,
-    },
-    suite_config=SuiteConfig(max_records_limit=100),
+    config=CONFIG,
+    catalog=everything(),
+    suite_config=SuiteConfig(
+        max_records_limit=100,
+        # Pendo wants an agent's id for these
+        ignore_no_records_for_streams=["agentic_events"],
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -255,6 +256,29 @@ def test_page_size(cli: Cli, tap: TapRunner) -> None:
     cli(page_size=1000)
     assert one == 1
     assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] == 5  # four, one counts
+
+
+def test_aggregations(cli: Cli) -> None:
+    entry = {
+        "name": "apps_used",
+        "primary_keys": ["appId"],
+        "pipeline": [
+            {"source": {"apps": None}},
+            {"filter": "eventRate >= 0.0 || isNull(eventRate)"},
+            {"select": {"appId": "id"}},
+        ],
+    }
+    assert len(cli(aggregations=[entry]).records("apps_used")) == 4
+    # from the environment it comes as text
+    assert len(cli(aggregations=json.dumps([entry])).records("apps_used")) == 4
+
+
+def test_report_ids(cli: Cli, tap: TapRunner) -> None:
+    reports = tap.pendo.world.listed("report", tap.pendo.clock.now())
+    (report,) = (r for r in reports if r["name"] == "Page views by day")
+    output = cli(report_ids=[report["id"]])
+    name = "report_results_" + report["id"].replace("-", "_")
+    assert output.records(name)
 
 
 def test_settings_that_are_null_or_empty_are_not_set(tap: TapRunner) -> None:

@@ -57,6 +57,7 @@ def test_rows_new_ones_and_pendos(demo: Demo) -> None:
         "feature_events               1,234           +1,234          1,234  equal\n"
         "features                         2               +2              2  equal\n"
         "guides                           1               +1              3  different\n"
+        "my_aggregation                   0               +0\n"
         "page_events                      0               +0              ?  unknown\n"
         "\n"
         "Range of the event streams: 2026-01-01 00:00 to 2026-01-08 13:00 UTC\n"

@@ -14,6 +14,7 @@ from tap_pendo.client import MAX_TRIES
 from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError
 from tap_pendo.inferring import shape_from, shape_of
 from tap_pendo.pipelines import READ_AT, WINDOW_START
+from tap_pendo.planning import Planned
 from tap_pendo.shapes import ANY, EXTRA, STRING, TIME, Field, Shape
 from tap_pendo.streams import base
 from tap_pendo.streams.base import PendoStream, Record, object_schema
@@ -29,6 +30,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.deriving import Raw
     from tap_pendo.objects import Kind
     from tap_pendo.pipelines import Pipeline
+    from tap_pendo.planning import Counting
     from tap_pendo.run import Run
     from tap_pendo.streams.sync_windows import SyncWindowsStream
     from tap_pendo.windows import Period
@@ -181,6 +183,11 @@ class SnapshotStream(PendoStream):
             self.logger.warning("%s: %s", self.name, problem)
         self._activates = not self.dry_run
         self.read_complete()
+
+    def planned(self, counting: Counting) -> Planned:
+        """One call; how many rows it gives is for the pipeline to say."""
+        del counting
+        return Planned(calls=1)
 
 
 class BucketRead(PlainRead):

@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
     from tap_pendo.aggregation import Body
     from tap_pendo.objects import Kind
+    from tap_pendo.planning import Counting, Planned
     from tap_pendo.progress import Status
     from tap_pendo.run import Run
     from tap_pendo.traffic import Traffic
@@ -86,6 +87,10 @@ class PendoStream(Stream):
     def read(self) -> Iterable[Record]:
         """Yield the stream's records and move its marks when a read is complete."""
 
+    @abc.abstractmethod
+    def planned(self, counting: Counting) -> Planned:
+        """Say what a run would read now, with this state, by counting only."""
+
     def get_records(self, context: types.Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's
         """Yield records; a failure ends this stream only and is told at the end of the run."""
         if self.run.aborted:
@@ -116,6 +121,11 @@ class PendoStream(Stream):
 
     def tell(self, status: Status) -> None:
         """Write the line."""
+        if self.traffic.odd:
+            self.logger.warning(
+                "%s: Pendo sent NaN, Infinity or half a character, which JSON lacks; kept as text",
+                self.name,
+            )
         self.progress.end(status)
         for stream in self.child_streams:
             t.cast("PendoStream", stream).parent_ended(status)
@@ -151,17 +161,23 @@ class PendoStream(Stream):
         self.run.look()
         self.progress.freshness = 0.0
 
-    def answered(self, body: Body, traffic: Traffic | None = None) -> Iterator[list[Record]]:
-        """POST an aggregation; give its rows once all have arrived, so that none come twice."""
-        counted = traffic or self.traffic
-        for failures in range(1, MAX_TRIES + 1):
+    def answered(
+        self, body: Body, traffic: Traffic | None = None, tries: int | None = None
+    ) -> Iterator[list[Record]]:
+        """POST an aggregation; give its rows once all have arrived, so that none come twice.
+
+        Raises:
+            UnavailableError: Pendo cannot answer, or its answers break off, so many tries long.
+        """
+        counted, most = traffic or self.traffic, tries or MAX_TRIES
+        for failures in range(1, most + 1):
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
                 try:
-                    for block in self.run.client.rows(body, counted):
+                    for block in self.run.client.rows(body, counted, tries):
                         spool.write(msgspec.json.encode(block) + b"\n")
                 except BrokenBodyError as error:
-                    if failures == MAX_TRIES:
-                        raise StreamError(f"{error}, {failures} times") from error
+                    if failures == most:
+                        raise BrokenBodyError(f"{error}, {failures} times") from error
                     self.run.client.rest(error, failures, counted)
                     continue
                 spool.seek(0)
@@ -204,8 +220,10 @@ class PendoStream(Stream):
 
     def settle(self) -> None:
         """Write what may follow only once all records before it are out: STATE at last."""
-        if self._activates and self.selected and self._stream_version is not None:
-            self._write_activate_version_message(self._stream_version)
+        # rows in BATCH files carry no version: to activate one would delete them all
+        versioned = self._stream_version is not None and not self.get_batch_config(self.config)
+        if self._activates and self.selected and versioned:
+            self._write_activate_version_message(t.cast("int", self._stream_version))
         self._activates = False
         self.stream_state.update(self._due)
         self._due.clear()

@@ -11,6 +11,7 @@ import typing as t
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import deriving
+from tap_pendo.planning import Planned
 from tap_pendo.streams.base import PendoStream, Record, object_schema
 
 if t.TYPE_CHECKING:
@@ -19,6 +20,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_pendo.objects import Derived, Users
+    from tap_pendo.planning import Counting
     from tap_pendo.progress import Status
     from tap_pendo.run import Run
     from tap_pendo.shapes import JsonSchema
@@ -63,6 +65,11 @@ class DerivedStream(PendoStream):
     def read(self) -> Iterator[Record]:
         """Yield nothing: the rows come with the parent's."""
         return iter(())
+
+    def planned(self, counting: Counting) -> Planned:
+        """No calls of its own."""
+        del counting
+        return Planned(calls=0)
 
     def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
         """Get ready for a read of the parent."""
@@ -123,6 +130,11 @@ class UsersStream(PendoStream):
     def complete(self, *, whole: bool) -> None:
         """Count the lists that were read whole."""
         self._open -= whole
+
+    def planned(self, counting: Counting) -> Planned:
+        """No calls of their own."""
+        del counting
+        return Planned(calls=0)
 
     def read(self) -> Iterator[Record]:
         """Yield the users found in this run."""

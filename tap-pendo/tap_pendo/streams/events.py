@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
+from tap_pendo import aggregation
 from tap_pendo.findings import Findings
 from tap_pendo.reading import WindowRead
 from tap_pendo.streams.base import ROW_ID, Record, object_schema
@@ -11,11 +12,14 @@ from tap_pendo.streams.sync_windows import ALL_APPS, SyncWindowsStream, app_ids_
 from tap_pendo.streams.windowed import WINDOW_READ_AT, WindowedStream
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
     from singer_sdk.tap_base import Tap
 
+    from tap_pendo.aggregation import Body
     from tap_pendo.objects import Events
+    from tap_pendo.planning import Counting, Spread
     from tap_pendo.run import Run
     from tap_pendo.windows import Window
 
@@ -51,6 +55,27 @@ class EventStream(WindowedStream):
             findings=self._findings,
             traffic=self.traffic,
         )
+
+    def counted(self, window: Window, counting: Counting) -> Spread:
+        """Count the rows of a range."""
+        settings, period = self.run.settings, self._grid.period
+
+        def body(stretch: Window) -> Body:
+            return aggregation.count_events(
+                self.row.source,
+                period=period,
+                window=stretch,
+                app_ids=settings.app_ids,
+                exclude_list=settings.exclude_list,
+                time_field=self.row.clock(period).pendo,
+            )
+
+        return counting.spread(self._grid, window, body)
+
+    @property
+    def planned_apps(self) -> Sequence[int]:
+        """Those of the settings."""
+        return self.run.settings.app_ids
 
     def conditions(self) -> Record:
         """Apps whose events are read."""

@@ -5,6 +5,7 @@ Source: pendo-api.md §2.9. Pendo keeps it for 180 days.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -12,11 +13,11 @@ from zoneinfo import ZoneInfo
 from tap_pendo import aggregation, grouping
 from tap_pendo.aggregation import ANONYMOUS
 from tap_pendo.deriving import rows_of_list
-from tap_pendo.errors import RefusedError, StreamError
+from tap_pendo.errors import RefusedError, StreamError, ThrottledError, UnavailableError
 from tap_pendo.prefetch import in_order
 from tap_pendo.streams.base import ROW_ID, Record, object_schema
 from tap_pendo.streams.windowed import WINDOW_READ_AT, PlainRead, Read, WindowedStream
-from tap_pendo.windows import DAY, Grid, from_text, to_ms, to_text
+from tap_pendo.windows import DAY, Grid, Window, from_text, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +25,18 @@ if t.TYPE_CHECKING:
 
     from singer_sdk.tap_base import Tap
 
+    from tap_pendo.aggregation import Body
     from tap_pendo.deriving import Raw
     from tap_pendo.objects import VisitorHistory
+    from tap_pendo.planning import Counting, Planned
     from tap_pendo.run import Run
     from tap_pendo.streams.sync_windows import SyncWindowsStream
-    from tap_pendo.windows import Window
 
 _KEPT = timedelta(days=180)
 _NOT_FOUND = 404
+_HOURS = Grid("hour", ZoneInfo("UTC"))
+# What fails so often is asked for in smaller parts
+_PATIENCE = 3
 _PATH = "/api/v1/visitor/{id}/history"
 _SOURCES = ("events", "pageEvents", "featureEvents", "trackEvents", "guideEvents")
 # Visitors after which the state says how far the day has been read
@@ -70,14 +75,9 @@ class DayRead(PlainRead):
         Those whose last visit is not before it, and, because Pendo says nowhere how soon that is
         noted, those who have events of the day.
         """
-        bodies = [aggregation.visitors_since(self.window.start)]
-        bodies += [aggregation.visitors_with_events(s, self.window) for s in _SOURCES]
-        found = {
-            row.get("visitorId")
-            for body in bodies
-            for block in self._stream.answered(body, self.traffic)
-            for row in block
-        }
+        found = set(self._ids(aggregation.visitors_since(self.window.start)))
+        for source in _SOURCES:
+            found.update(self._active(source, self.window))
         everybody = self.run.settings.include_anonymous_visitors
         return {
             visitor
@@ -86,6 +86,25 @@ class DayRead(PlainRead):
             and visitor
             and (everybody or not visitor.startswith(ANONYMOUS))
         }
+
+    def _ids(self, body: Body, tries: int | None = None) -> Iterator[t.Any]:
+        for block in self._stream.answered(body, self.traffic, tries):
+            for row in block:
+                yield row.get("visitorId")
+
+    def _active(self, source: str, window: Window) -> Iterator[t.Any]:
+        """Ids of those with events; what Pendo does not answer for at once, in halves."""
+        middle = _HOURS.middle(window)
+        try:
+            body = aggregation.visitors_with_events(source, window)
+            yield from self._ids(body, _PATIENCE if middle else None)
+        except ThrottledError:
+            raise
+        except UnavailableError:
+            if middle is None:
+                raise
+            yield from self._active(source, Window(window.start, middle))
+            yield from self._active(source, Window(middle, window.end))
 
     def _of(self, visitor: str) -> Iterator[list[Record]]:
         params = {"starttime": str(to_ms(self.window.start))}
@@ -136,6 +155,23 @@ class VisitorHistoryStream(WindowedStream):
         """Begin to read a day, or go on with it."""
         del asked
         return DayRead(self, window)
+
+    def planned(self, counting: Counting) -> Planned:
+        """About a call for each day and visitor who was there on the first day or later.
+
+        On later days fewer of them are asked for, and some whose last visit is noted late.
+        """
+        planned = super().planned(counting)
+        days = planned.time.windows if planned.time else ()
+        if not days:
+            return planned
+        settings = self.run.settings
+        identified = not settings.include_anonymous_visitors
+        first = min(day.start for day in days)
+        question = aggregation.visitors_since(first, identified=identified)
+        visitors = counting.rows(aggregation.count_of(question))
+        calls = None if visitors is None else len(days) * (1 + len(_SOURCES) + visitors)
+        return dataclasses.replace(planned, calls=calls, about=True, at_once=settings.concurrency)
 
     def begun(self, window: Window) -> Record | None:
         """What the state says of a day that an earlier run began."""

@@ -8,6 +8,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import aggregation, grouping
 from tap_pendo.errors import RefusedError, StreamError
+from tap_pendo.planning import Planned
 from tap_pendo.prefetch import in_order
 from tap_pendo.streams.base import ROW_ID, PendoStream, Record, object_schema
 
@@ -19,6 +20,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.aggregation import Body
     from tap_pendo.deriving import Raw
     from tap_pendo.objects import Definitions, EachOf
+    from tap_pendo.planning import Counting
     from tap_pendo.run import Run
     from tap_pendo.streams.derived import Follower
 
@@ -66,6 +68,17 @@ class ListStream(PendoStream):
         self._activates = self._whole
         self._ended = True
         self.read_complete()
+
+    def planned(self, counting: Counting) -> Planned:
+        """One call; what comes from an aggregation is counted, unless only some apps are wanted."""
+        row = t.cast("Definitions", self.row)
+        if row.path or self.some_apps:
+            return Planned(calls=1)
+        question = aggregation.whole(t.cast("str", row.source), row.params)
+        rows = counting.rows(aggregation.count_of(question))
+        if rows is not None or row.otherwise is None:
+            return Planned(calls=1, rows=rows)
+        return Planned(calls=2, rows=counting.rows(aggregation.count_of(row.otherwise)))
 
     def settle(self) -> None:
         """Activate the versions of a complete read, once."""
@@ -154,6 +167,13 @@ class EachOfStream(ListStream):
         reads = in_order(items, self._of, width=self.run.settings.concurrency, stop=self.run.stop)
         for _, blocks in reads:
             yield from blocks
+
+    def planned(self, counting: Counting) -> Planned:
+        """The parent's call, and one for each item, if Pendo can count these."""
+        row = t.cast("EachOf", self.row)
+        items = counting.rows(aggregation.count_of(row.counted)) if row.counted else None
+        at_once = self.run.settings.concurrency
+        return Planned(calls=None if items is None else 1 + items, at_once=at_once)
 
     def _of(self, ids: dict[str, str]) -> Iterator[list[Raw]]:
         row = t.cast("EachOf", self.row)

@@ -17,6 +17,7 @@ from tap_pendo.errors import (
     UnsortedError,
 )
 from tap_pendo.metadata import Metadata
+from tap_pendo.planning import Planned, pages
 from tap_pendo.schemas.people import LAST_UPDATED
 from tap_pendo.shapes import EXTRA, Shape
 from tap_pendo.streams.base import READ_AT, PendoStream, Record, object_schema
@@ -28,6 +29,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_pendo.objects import People
+    from tap_pendo.planning import Counting
     from tap_pendo.run import Run
     from tap_pendo.streams.derived import DerivedStream
 
@@ -134,6 +136,12 @@ class PeopleStream(PendoStream):
         self.mark(**{_FOLLOWED: self._selected_names()})
         self.read_complete()
 
+    def planned(self, counting: Counting) -> Planned:
+        """Pages of what has changed since the bookmark."""
+        rows = counting.rows(self._count(self._since(self.stream_state)))
+        calls = None if rows is None else pages(rows, self.run.settings.page_size)
+        return Planned(calls=calls, rows=rows)
+
     def _selected_names(self) -> list[str]:
         """Names of the streams that are written: this one, and those derived from it."""
         return [stream.name for stream in (self, *self._followers) if stream.selected]
@@ -207,12 +215,14 @@ class PeopleStream(PendoStream):
             if at.after == reached:
                 raise UnsortedError  # a page without an id to go on behind
             if at.expected is None:
-                body = aggregation.count_people(self.row.source, self._params(), since)
-                at.expected = self.run.client.count(body, self.traffic)
+                at.expected = self.run.client.count(self._count(since), self.traffic)
 
     def _params(self) -> Record | None:
         identified = not self.run.settings.include_anonymous_visitors
         return {"identified": identified} if self.row.anonymous else None
+
+    def _count(self, since: int | None) -> Record:
+        return aggregation.count_people(self.row.source, self._params(), since)
 
     def _body(self, since: int | None, after: str | None, limit: int | None) -> Record:
         return aggregation.people(

@@ -11,6 +11,7 @@ from tap_pendo import grouping
 from tap_pendo.deriving import rows_of_list
 from tap_pendo.errors import StreamError
 from tap_pendo.inferring import shape_of
+from tap_pendo.planning import Planned
 from tap_pendo.shapes import ANY, EXTRA, STRING, Shape
 from tap_pendo.streams.base import READ_AT, ROW_ID, PendoStream, Record, object_schema
 from tap_pendo.windows import to_text
@@ -22,6 +23,7 @@ if t.TYPE_CHECKING:
 
     from tap_pendo.deriving import Raw
     from tap_pendo.objects import ReportResults
+    from tap_pendo.planning import Counting
     from tap_pendo.run import Run
     from tap_pendo.traffic import Traffic
 
@@ -108,6 +110,11 @@ class ReportResultsStream(PendoStream):
                 yield {**self.record(row), **stamps}
         self._activates = bool(self._report_ids) and not self.dry_run
         self.read_complete()
+
+    def planned(self, counting: Counting) -> Planned:
+        """A call for each report."""
+        del counting
+        return Planned(calls=len(self._report_ids))
 
     def _blocks(self, report_id: str) -> Iterator[list[Raw]]:
         yield self._reports.of(report_id, self.traffic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
+from tap_pendo.planning import Planned
 from tap_pendo.shapes import INTEGER, STRING, TIME
 from tap_pendo.streams.base import PendoStream, Record, object_schema
 from tap_pendo.windows import to_text
@@ -14,6 +15,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_pendo.objects import SyncWindows
+    from tap_pendo.planning import Counting
     from tap_pendo.run import Run
     from tap_pendo.streams.windowed import Read
 
@@ -47,6 +49,11 @@ class SyncWindowsStream(PendoStream):
     def read(self) -> Iterator[Record]:
         """Yield nothing: no window has been read yet."""
         return iter(())
+
+    def planned(self, counting: Counting) -> Planned:
+        """No calls."""
+        del counting
+        return Planned(calls=0)
 
     def report(self) -> None:
         """Say nothing until the event streams have been read."""

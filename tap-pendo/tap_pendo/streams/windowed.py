@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+import copy
 import typing as t
 from datetime import timedelta
 
 from tap_pendo.errors import StreamError
+from tap_pendo.planning import Planned, Windows, windowed
 from tap_pendo.prefetch import in_order
 from tap_pendo.shapes import TIME
 from tap_pendo.streams.base import PendoStream, Record
@@ -14,12 +16,13 @@ from tap_pendo.traffic import Traffic
 from tap_pendo.windows import Length, Marks, Plan, from_text, plan, to_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from singer_sdk.tap_base import Tap
 
     from tap_pendo.objects import Kind
+    from tap_pendo.planning import Counting, Spread
     from tap_pendo.run import Run
     from tap_pendo.streams.sync_windows import SyncWindowsStream
     from tap_pendo.windows import Grid, Window
@@ -142,9 +145,7 @@ class WindowedStream(PendoStream):
 
     def read(self) -> Iterator[Record]:
         """Yield the rows of each window in turn; when one is whole, move the marks."""
-        now = self.run.now()
-        self._today = now.date().isoformat()
-        self._start, self._plan = self._planned(now)
+        self._start, self._plan = self._decided(self.run.now())
         self._marks = self._plan.marks
         ahead = in_order(
             self._reads(),
@@ -173,8 +174,38 @@ class WindowedStream(PendoStream):
     def _tell(self) -> None:
         self.progress.tell(self._window, self._read_time, self._plan.time)
 
-    def _planned(self, now: datetime) -> tuple[datetime, Plan]:
+    def planned(self, counting: Counting) -> Planned:
+        """The windows of a run; their rows, where Pendo counts them."""
+        _, decided = self._decided(self.run.now())
+        ranges, windows, calls = windowed(
+            decided,
+            copy.copy(self._length),
+            self.counted(decided.forward, counting),
+            self.counted(decided.backfill, counting),
+            width=self.width,
+            page_size=self.run.settings.page_size,
+        )
+        rows = [each.rows for each in ranges]
+        return Planned(
+            calls=calls,
+            at_once=self.width,
+            rows=None if None in rows else sum(n for n in rows if n),
+            time=Windows(self._grid.period, self.planned_apps, ranges, windows),
+        )
+
+    def counted(self, window: Window, counting: Counting) -> Spread:
+        """Count the rows of a range, if Pendo can."""
+        del window, counting
+        return None
+
+    @property
+    def planned_apps(self) -> Sequence[int]:
+        """Apps whose events are read; none are all."""
+        return ()
+
+    def _decided(self, now: datetime) -> tuple[datetime, Plan]:
         """Decide from settings and state what this run reads."""
+        self._today = now.date().isoformat()
         settings, grid = self.run.settings, self._grid
         start, end = self.earliest(now), grid.closed(now)
         if start > now:
