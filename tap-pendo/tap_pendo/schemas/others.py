@@ -6,7 +6,7 @@ hold beyond the few fields here is kept under `extra`.
 
 from __future__ import annotations
 
-from tap_pendo.schemas.shared import AUDIT, USER, USER_FIELDS
+from tap_pendo.schemas.shared import AUDIT, GROUP_FIELDS, USER, USER_FIELDS
 from tap_pendo.shapes import ANY, BOOLEAN, INTEGER, STRING, TIME, Shape, array, field
 
 REPORT = Shape(
@@ -55,16 +55,9 @@ SEGMENT_MEMBER = Shape(
 )
 
 PRODUCT_AREA = Shape(
-    field("id", STRING, "Id of the product area."),
-    field("name", STRING, "Name."),
-    field("description", STRING, "Description."),
-    field("color", STRING, "Colour class in Pendo's UI."),
-    field("type", STRING, "Kind of group."),
-    field("length", INTEGER, "Number of items."),
+    *GROUP_FIELDS,
     field("feedbackProductId", STRING, "Product in Pendo Feedback."),
     field("feedbackVisibility", STRING, "Who sees it in Pendo Feedback."),
-    *AUDIT.fields,
-    field("items", ANY, "Its items: kind and id."),
 )
 PRODUCT_AREA_ITEM = Shape(
     field("groupId", STRING, "Product area."),

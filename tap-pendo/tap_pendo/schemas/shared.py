@@ -25,16 +25,17 @@ AUDIT = Shape(
     field("lastUpdatedByUser", USER, "Who changed it last."),
 )
 
-GROUP = struct(
+GROUP_FIELDS = (
     field("id", STRING, "Id of the product area."),
     field("name", STRING, "Name."),
     field("description", STRING, "Description."),
     field("color", STRING, "Colour class in Pendo's UI."),
     field("type", STRING, "Kind of group."),
     field("length", INTEGER, "Number of items."),
-    field("items", ANY, "Items, when Pendo sends them."),
+    field("items", ANY, "Its items: kind and id; when Pendo sends them."),
     *AUDIT.fields,
 )
+GROUP = struct(*GROUP_FIELDS)
 
 # Page, Feature, TrackType: what Pendo counts
 COUNTABLE = Shape(
