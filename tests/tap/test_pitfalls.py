@@ -1,4 +1,4 @@
-"""Pitfalls of other Pendo connectors: one test each here, or the place of the test that they have."""
+"""Pitfalls of other Pendo connectors: one test each, here or at the place that is named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ ELSEWHERE = {
     "rows dropped at the bound of a page": (
         "tap/test_runs.py::test_pages_of_any_size_give_the_same_rows"
     ),
-    "lastupdated is null": "tap/test_failures.py::test_people_that_changed_and_people_never_stamped",
+    "lastupdated is null": (
+        "tap/test_failures.py::test_people_that_changed_and_people_never_stamped"
+    ),
     "metadata of mixed types": "tap/test_shapes.py::test_metadata_is_typed_and_misfits_are_kept",
     "anonymous visitors by the million": (
         "tap/test_settings.py::test_include_anonymous_visitors"
