@@ -236,9 +236,7 @@ def test_rows_of_batch_files_are_not_deleted_by_their_own_version(
     }
     warehouse.load(tap.run(select=("pages", "page_rules", "users"), batch_config=batch))
     for table in ("pages", "page_rules", "users"):
-        ((rows, deleted),) = warehouse.rows(
-            f"select count(*), count(_sdc_deleted_at) from {table}"  # noqa: S608 - names of ours
-        )
+        ((rows, deleted),) = warehouse.rows(f"select count(*), count(_sdc_deleted_at) from {table}")
         assert rows > 0
         assert not deleted
 
