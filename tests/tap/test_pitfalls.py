@@ -1,4 +1,4 @@
-"""Pitfalls of other Pendo connectors: one test each here, or the place of the test that they have."""
+"""Pitfalls of other Pendo connectors: a test for each, here or where the table says."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ ELSEWHERE = {
     "rows dropped at the bound of a page": (
         "tap/test_runs.py::test_pages_of_any_size_give_the_same_rows"
     ),
-    "lastupdated is null": "tap/test_failures.py::test_people_that_changed_and_people_never_stamped",
-    "metadata of mixed types": "tap/test_shapes.py::test_metadata_is_typed_and_misfits_are_kept",
-    "anonymous visitors by the million": (
-        "tap/test_settings.py::test_include_anonymous_visitors"
+    "lastupdated is null": (
+        "tap/test_failures.py::test_people_that_changed_and_people_never_stamped"
     ),
+    "metadata of mixed types": "tap/test_shapes.py::test_metadata_is_typed_and_misfits_are_kept",
+    "anonymous visitors by the million": ("tap/test_settings.py::test_include_anonymous_visitors"),
     "track events with parameters that Pendo refuses": (
         "tap/test_runs.py::test_a_first_run_is_complete"
     ),
@@ -72,9 +72,7 @@ ELSEWHERE = {
     ),
     "days of UTC, not of the subscription": "tap/test_settings.py::test_period_and_timezone",
     "quotes in an id": "tap/test_aggregation.py::test_a_quoted_id_is_itself_and_nothing_else",
-    "reports are missing": (
-        "tap/test_lists.py::test_each_report_is_a_stream_with_its_own_columns"
-    ),
+    "reports are missing": ("tap/test_lists.py::test_each_report_is_a_stream_with_its_own_columns"),
     "429 ends the run": "tap/test_parts.py::test_throttling_waits_and_never_splits",
     "fields that the schema lacks are dropped": (
         "tap/test_shapes.py::test_any_row_fits_its_schema_and_keeps_what_does_not"
@@ -125,9 +123,7 @@ def test_pages_of_visitors_are_incomplete(tap: TapRunner) -> None:
 
 
 def test_visitors_that_are_not_processed_lack_metadata(tap: TapRunner) -> None:
-    silent = {
-        row["visitorId"] for row in tap.pendo.world.do_not_process("doNotProcessVisitors")
-    }
+    silent = {row["visitorId"] for row in tap.pendo.world.do_not_process("doNotProcessVisitors")}
     output = tap.run(select=("visitors", "visitor_accounts", "visitor_applications"))
     assert tap.exit_code == 0
     found = {r["visitor_id"]: r for r in output.records("visitors")}
