@@ -113,7 +113,9 @@ def users(row: Raw) -> Iterator[Raw]:
 
 
 def rows_of_list(answer: t.Any) -> list[Raw] | None:
-    """Take a list of objects as it is; None if it is something else."""
+    """Take a list of objects as it is, null as an empty one; None if it is something else."""
+    if answer is None:
+        return []
     if isinstance(answer, list) and all(isinstance(row, dict) for row in answer):
         return answer
     return None
@@ -121,6 +123,8 @@ def rows_of_list(answer: t.Any) -> list[Raw] | None:
 
 def metadata_fields(answer: t.Any) -> list[Raw] | None:
     """Make a row of each field of {group: {field: definition}} (pendo-api.md §2.8)."""
+    if answer is None:
+        return []
     if not isinstance(answer, dict):
         return None
     return [
@@ -136,9 +140,10 @@ def any_rows(answer: t.Any) -> list[Raw] | None:
 
     A list gives a row an item, with its place from 0; an object gives one row, or if it holds
     nothing but objects, a row each with its `key`. What is no object becomes a row's `value`.
+    A `position` or `key` that Pendo sends itself stays.
     """
     if isinstance(answer, list):
-        return [{**_as_row(item), "position": at} for at, item in enumerate(answer)]
+        return [{"position": at, **_as_row(item)} for at, item in enumerate(answer)]
     if isinstance(answer, dict):
         if answer and all(isinstance(value, dict) for value in answer.values()):
             return [{"key": key, **value} for key, value in answer.items()]

@@ -26,28 +26,35 @@ _JSON_TYPES: dict[str, Type] = {
     "number": _NUMBER,
     "boolean": BOOLEAN,
 }
+LONGEST_NAME = 63  # bytes, of a table or a column in PostgreSQL
+_SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
 
 
 def shape_of(rows: Iterable[dict[str, t.Any]], reserved: Collection[str]) -> Shape:
     """Declare each name found in the rows, but those reserved for columns of our own.
 
     A whole number may have a fraction in the next row, so all numbers are `number`; lists, objects
-    and mixed values are of any type.
+    and mixed values are of any type. What has been null so far is not declared: a table could not
+    change its type later. Nor is what cannot name a column.
     """
-    kinds: dict[str, Type | None] = {}
+    kinds: dict[str, Type] = {}
     for row in rows:
         for name, value in row.items():
-            if name not in reserved:
-                kinds[name] = _widened(kinds.get(name), value)
-    return Shape(*(_field(name, kind or ANY) for name, kind in kinds.items()))
+            if value is not None and name not in reserved and is_column(name):
+                kind = _kind(value)
+                kinds[name] = kind if kinds.get(name, kind) is kind else ANY
+    return Shape(*(_field(name, kind) for name, kind in kinds.items()))
 
 
-def _widened(known: Type | None, value: t.Any) -> Type | None:
-    """Type of a column that has held `known` and now holds a value; None while all were null."""
-    if value is None:
-        return known
-    kind = _kind(value)
-    return kind if known in (None, kind) else ANY
+def is_column(name: str) -> bool:
+    """Whether PostgreSQL and target-postgres can have a column of that name."""
+    return (
+        0 < len(name.encode()) <= LONGEST_NAME
+        and '"' not in name
+        and name.isprintable()
+        and name not in _SYSTEM_COLUMNS
+        and not name.startswith("_sdc_")
+    )
 
 
 def shape_from(properties: dict[str, t.Any], reserved: Collection[str]) -> Shape:

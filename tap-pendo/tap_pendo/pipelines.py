@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 
 from tap_pendo import aggregation
+from tap_pendo.inferring import LONGEST_NAME, is_column
+from tap_pendo.shapes import EXTRA
 from tap_pendo.windows import Period, Window, to_ms
 
 if t.TYPE_CHECKING:
@@ -100,6 +102,8 @@ def problems(entries: Iterable[Mapping[str, t.Any]], taken: Collection[str]) -> 
         where = f"setting `aggregations.{at}` ({name})"
         if name in names:
             yield f"{where}: there is a stream of this name; allowed is another"
+        if not is_column(name):
+            yield f"{where}: allowed is a name of at most {LONGEST_NAME} bytes"
         names.add(name)
         try:
             read(entry)
@@ -117,6 +121,11 @@ def read(entry: Mapping[str, t.Any]) -> Pipeline:
     keys = tuple(entry["primary_keys"])
     payload = _payload(entry)
     steps = payload["request"]["pipeline"]
+    if EXTRA in keys or not all(map(is_column, keys)):
+        raise PipelineError(
+            f"allowed are `primary_keys` that can be columns: at most {LONGEST_NAME} bytes, no "
+            f"quotes, none of the database's own, not `{EXTRA}`"
+        )
     if grain and WINDOW_START not in keys:
         raise PipelineError(f"with `grain`, allowed are `primary_keys` that hold `{WINDOW_START}`")
     if not grain and _has_window(steps):

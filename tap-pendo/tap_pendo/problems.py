@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tap_pendo import pipelines, settings
 from tap_pendo.catalog import CATALOG
+from tap_pendo.inferring import is_column
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,10 +78,15 @@ def _as_list(value: t.Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _own_aggregations(config: Mapping[str, t.Any]) -> Iterable[str]:
-    taken = [row.name for row in CATALOG]
-    taken += map(settings.report_stream, config.get("report_ids") or ())
-    return pipelines.problems(config.get("aggregations") or (), taken)
+def _own_streams(config: Mapping[str, t.Any]) -> Iterable[str]:
+    reports = dict.fromkeys(config.get("report_ids") or ())
+    names = [settings.report_stream(report) for report in reports]
+    if len(set(names)) < len(names):
+        yield "setting `report_ids`: some give streams of the same name; allowed is one of them"
+    if not all(map(is_column, names)):
+        yield "setting `report_ids`: some are too long to name a table; allowed are Pendo's ids"
+    taken = [*(row.name for row in CATALOG), *names]
+    yield from pipelines.problems(config.get("aggregations") or (), taken)
 
 
 def _beyond_schema(config: Mapping[str, t.Any]) -> Iterable[str]:
@@ -95,7 +101,7 @@ def _beyond_schema(config: Mapping[str, t.Any]) -> Iterable[str]:
             if moment and not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
                 years = f"{_FIRST_YEAR} to {_LAST_YEAR}"
                 yield f"setting `{name}` is out of range: allowed are the years {years}"
-    yield from _own_aggregations(config)
+    yield from _own_streams(config)
     start, end = moments.get("start_date"), moments.get("end_date")
     if start and end and start >= end:
         yield "setting `start_date` is not before `end_date`: allowed is an earlier date"

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pendo_emulator.server import Emulator
+    from tap_pendo.streams.history import VisitorHistoryStream
 
     from tests.conftest import Output
 
@@ -159,6 +160,41 @@ def test_an_id_of_dots_is_no_folder(tap: TapRunner) -> None:
         client.get("/api/v1/visitor/{id}/history", {"starttime": "0"}, ids={"id": ".."})
     client.close()
     assert tap.pendo.calls.counts["/api/v1/visitor/{id}/history", ""] == 1
+
+
+def test_rows_of_one_identity_keep_their_numbers_in_any_order(tap: TapRunner) -> None:
+    stream = t.cast("VisitorHistoryStream", tap.tap(select=SELECT).streams["visitor_history"])
+    rows = [{"type": "pageView", "ts": 1, "duration": n} for n in (3, 1, 2)]
+    once, again = (
+        {r["row_id"]: r["duration"] for r in stream.records("v", order, "")}
+        for order in (rows, rows[::-1])
+    )
+    assert once == again
+    assert len(once) == len(rows)
+
+
+def test_a_visitor_without_history_may_be_null(
+    tap: TapRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = PendoClient.get
+
+    def without(self: PendoClient, path: str, *more: t.Any, **named: t.Any) -> t.Any:
+        return None if path.endswith("/history") else get(self, path, *more, **named)
+
+    monkeypatch.setattr(PendoClient, "get", without)
+    assert not run(tap).records("visitor_history")
+    assert tap.exit_code == 0
+
+
+def test_anonymous_visitors_who_join_later_get_their_history(tap: TapRunner) -> None:
+    first = run(tap)
+    later = run(tap, state=first.state, include_anonymous_visitors=True)
+    anonymous = run(tap, include_anonymous_visitors=True)
+    ids = {r["row_id"] for r in later.records("visitor_history")}
+    assert ids == {r["row_id"] for r in anonymous.records("visitor_history")}
+    assert any(r["visitor_id"].startswith("_PENDO_T_") for r in later.records("visitor_history"))
+    again = run(tap, state=later.state, include_anonymous_visitors=True, lookback_hours=0)
+    assert not again.records("visitor_history")
 
 
 def test_the_latest_day_is_one_that_is_over(tap: TapRunner) -> None:

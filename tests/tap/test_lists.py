@@ -359,6 +359,7 @@ def test_a_report_without_results_fails_its_stream_only(
         (None, []),
         ("text", [{"value": "text"}]),
         (["a", {"b": 1}], [{"value": "a", "position": 0}, {"b": 1, "position": 1}]),
+        ([{"position": 7}], [{"position": 7}]),
         ({"a": {"b": 1}, "c": {}}, [{"key": "a", "b": 1}, {"key": "c"}]),
         ({"a": {"b": 1}, "c": 2}, [{"a": {"b": 1}, "c": 2}]),
     ],

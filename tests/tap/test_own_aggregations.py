@@ -14,7 +14,7 @@ import yaml
 from tests.conftest import NOW
 
 if t.TYPE_CHECKING:
-    from tests.conftest import Output, TapRunner
+    from tests.conftest import Output, TapRunner, Warehouse
 
 Record = dict[str, t.Any]
 DOC = Path(__file__).parents[2] / "docs" / "aggregations.md"
@@ -236,6 +236,17 @@ def test_columns_of_an_own_schema_are_kept_and_what_does_not_fit_goes_to_extra(
     assert all(r["uses"] is None and r["extra"]["uses"] > 0 for r in output.records("uses"))
 
 
+def test_a_value_that_a_given_schema_cannot_hold_may_be_null(
+    tap: TapRunner, warehouse: Warehouse
+) -> None:
+    schema = {"properties": {"plan": {"type": "string"}, "accounts": {"type": "boolean"}}}
+    output = tap.run(aggregations=[{**SNAPSHOT, "schema": schema}], select=("plans",))
+    assert schema_of(output, "plans")["accounts"] == {"type": ["boolean", "null"]}
+    warehouse.load(output)
+    ((kept,),) = warehouse.rows("select sum((extra->>'accounts')::int) from plans")
+    assert kept == tap.pendo.world.count("accounts")
+
+
 def test_columns_of_the_catalogue_are_kept_when_a_run_begins(tap: TapRunner) -> None:
     made = tap.tap(aggregations=[HOURLY_USES])
     catalog = made.catalog_dict
@@ -247,6 +258,20 @@ def test_columns_of_the_catalogue_are_kept_when_a_run_begins(tap: TapRunner) -> 
     assert columns == {"feature", "uses", "window_start", "read_at", "extra"}
     asked = sum(n for (_, source), n in tap.pendo.calls.counts.items() if source == "featureEvents")
     assert asked == 0
+
+
+def test_what_the_catalogue_does_not_know_is_kept_in_extra(tap: TapRunner) -> None:
+    made = tap.tap(aggregations=[SNAPSHOT])
+    catalog = made.catalog_dict
+    for entry in catalog["streams"]:
+        entry["metadata"][0]["metadata"]["selected"] = entry["tap_stream_id"] == "plans"
+        entry["schema"]["properties"].pop("accounts", None)
+    output = tap.collect(
+        type(made)(config={**tap.config, "aggregations": [SNAPSHOT]}, catalog=catalog)
+    )
+    assert schema_of(output, "plans").keys() == {"plan", "read_at", "extra"}
+    kept = [r["extra"]["accounts"] for r in output.records("plans")]
+    assert sum(kept) == tap.pendo.world.count("accounts")
 
 
 def test_keys_that_do_not_tell_rows_apart_are_told(

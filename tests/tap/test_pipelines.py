@@ -88,6 +88,10 @@ def test_a_pipeline_may_stand_in_a_file(tmp_path: Path) -> None:
         ({**SNAPSHOT, "pipeline": [{"source": {"timeSeries": "$window"}}]}, "`grain` only"),
         ({**DAILY, "pipeline": [{"spawn": []}]}, "its first step has no source"),
         ({**SNAPSHOT, "pipeline": STEPS, "schema": {"type": "object"}}, "`properties`"),
+        *(
+            ({"name": "mine", "primary_keys": [key], "pipeline": STEPS}, "that can be columns")
+            for key in ("", "k" * 64, "ä" * 32, 'a"b', "a\0b", "ctid", "extra")
+        ),
     ],
 )
 def test_an_entry_that_contradicts_itself(entry: dict[str, t.Any], said: str) -> None:
@@ -115,6 +119,7 @@ def test_a_file_that_is_not_json(tmp_path: Path) -> None:
             "a list; items at least 1",
         ),
         ([{**SNAPSHOT, "name": "visitors", "pipeline": STEPS}], "there is a stream of this name"),
+        ([{**SNAPSHOT, "name": "n" * 64, "pipeline": STEPS}], "at most 63 bytes"),
         ([{**SNAPSHOT, "pipeline": STEPS}] * 2, "`aggregations.1` (mine): there is a stream"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pitfalls of other Pendo connectors: one test each, here or at the place that is named."""
+"""Pitfalls of other Pendo connectors: a test for each, here or where the table says."""
 
 from __future__ import annotations
 

@@ -38,6 +38,8 @@ if t.TYPE_CHECKING:
 _WINDOW_START = {**TIME.schema, "description": "Start of the bucket."}
 # How far back a bucket with rows is looked for, to see what columns they have
 _SAMPLES = (0 * DAY, 1 * DAY, 7 * DAY)
+# Rows of an answer whose keys are compared: memory must not grow with the answer
+_COMPARED = 500_000
 
 
 class Columns:
@@ -54,24 +56,27 @@ class Columns:
         """The declared columns; a key that no row has shown yet is a text."""
         reserved = {*self.stamps, EXTRA}
         given = (self._pipeline.schema or {}).get("properties") or self._of_catalogue()
-        found = shape_from(given, reserved) if given else shape_of(self._sample(), reserved)
+        found = shape_of(self._sample(), reserved) if given is None else shape_from(given, reserved)
         missing = {*self._pipeline.primary_keys} - {*reserved, *(f.name for f in found.fields)}
         return found + Shape(*(Field(name, name, STRING, "") for name in sorted(missing)))
 
     @property
     def schema(self) -> dict[str, t.Any]:
-        """JSON schema of a record; a given schema of a column is kept word for word."""
-        given = (self._pipeline.schema or {}).get("properties", {})
-        columns = {**self.shape.properties(), **self.stamps}
-        return object_schema({n: given.get(n, s) for n, s in columns.items()} | self.stamps)
+        """JSON schema of a record; a given schema of a column is kept, but all may be null.
 
-    def _of_catalogue(self) -> Record:
+        A value that does not fit it is null there, and kept under `extra`.
+        """
+        given = (self._pipeline.schema or {}).get("properties", {})
+        keys = self._pipeline.primary_keys
+        own = {name: said if name in keys else _nullable(said) for name, said in given.items()}
+        columns = {**self.shape.properties(), **self.stamps}
+        return object_schema({n: own.get(n, s) for n, s in columns.items()} | self.stamps)
+
+    def _of_catalogue(self) -> Record | None:
+        """Columns of the catalogue, if there is one: of others, targets hear nothing."""
         catalogue = self._tap.input_catalog
         entry = catalogue.get_stream(self._pipeline.name) if catalogue else None
-        known: Record = dict(entry.schema.to_dict().get("properties", {})) if entry else {}
-        own = known.keys() - {*self.stamps, EXTRA, *self._pipeline.primary_keys}
-        # with keys alone it was found when there were no rows
-        return known if own else {}
+        return entry.schema.to_dict().get("properties", {}) if entry else None
 
     def _sample(self) -> list[Raw]:
         """Read some rows; none if Pendo refuses, which fails the stream when it is read."""
@@ -109,6 +114,12 @@ class Columns:
             yield Window(grid.before(end), end)
 
 
+def _nullable(schema: t.Any) -> t.Any:
+    said = schema.get("type") if isinstance(schema, dict) else None
+    types = [said] if isinstance(said, str) else said or ["null"]
+    return schema if "null" in types else {**schema, "type": [*types, "null"]}
+
+
 class AggregationRows:
     """Turns the rows of one answer into records, and counts what it cannot take."""
 
@@ -132,9 +143,10 @@ class AggregationRows:
                     self.keyless += 1
                     return None
                 record[name] = ""
-        key = hash(msgspec.json.encode([record[name] for name in self._keys]))
-        self.repeated += key in self._seen
-        self._seen.add(key)
+        if self.taken <= _COMPARED:
+            key = hash(msgspec.json.encode([record[name] for name in self._keys]))
+            self.repeated += key in self._seen
+            self._seen.add(key)
         return record
 
     def problem(self) -> str | None:

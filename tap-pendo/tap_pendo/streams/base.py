@@ -6,6 +6,7 @@ import abc
 import sys
 import tempfile
 import typing as t
+from collections import Counter
 
 import msgspec
 from singer_sdk import Stream
@@ -60,7 +61,8 @@ class PendoStream(Stream):
         self._written = True
         self._due: Record = {}
         self._activates = False
-        self._taken = self._keyless = self._first_keyless = 0
+        self._taken = self._first_keyless = 0
+        self._keyless: Counter[str] = Counter()
         super().__init__(tap, schema=schema, name=row.name)
 
     def generate_child_contexts(
@@ -190,33 +192,38 @@ class PendoStream(Stream):
         self._due.update(marks)
 
     def keyed(self, record: Record) -> Record | None:
-        """Give a record whose key is whole: an empty text for what is missing behind the first.
+        """Give a record whose key is whole: an empty text for a missing text behind the first.
 
-        A record without the first column of its key is left out, and counted.
+        A record without the first column of its key, or one that is no text, is left out, and
+        counted.
         """
-        first, *others = self.primary_keys
+        first = self.primary_keys[0]
         self._taken += 1
-        if record.get(first) in (None, ""):
-            self._keyless += 1
-            self._first_keyless = self._first_keyless or self._taken
-            return None
-        for name in others:
-            if record.get(name) is None:
+        for name in self.primary_keys:
+            if record.get(name) is None and name != first and self._is_text(name):
                 record[name] = ""
+            if record.get(name) is None or (name == first and record[name] == ""):
+                self._keyless[name] += 1
+                self._first_keyless = self._first_keyless or self._taken
+                return None
         return record
+
+    def _is_text(self, name: str) -> bool:
+        return "string" in self.schema["properties"][name]["type"]
 
     def tell_keyless(self) -> None:
         """Warn of the rows that were left out."""
-        if self._keyless:
+        for name, count in self._keyless.items():
             self.logger.warning(
                 "%s: %d of %d rows have no `%s` and are left out; the first is row %d",
                 self.name,
-                self._keyless,
+                count,
                 self._taken,
-                self.primary_keys[0],
+                name,
                 self._first_keyless,
             )
-        self._taken = self._keyless = self._first_keyless = 0
+        self._taken = self._first_keyless = 0
+        self._keyless.clear()
 
     def settle(self) -> None:
         """Write what may follow only once all records before it are out: STATE at last."""

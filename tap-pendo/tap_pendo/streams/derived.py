@@ -140,7 +140,10 @@ class UsersStream(PendoStream):
         """Yield the users found in this run."""
         self._stream_version = self._tap.initialized_at
         for user in self._found.values():
-            yield self.storable(self.row.shape.record(user))
+            record = self.keyed(self.row.shape.record(user))
+            if record is not None:
+                yield self.storable(record)
+        self.tell_keyless()
         self.progress.freshness = 0.0
         if self._found and not self._open and not self.dry_run:
             self._activates = True

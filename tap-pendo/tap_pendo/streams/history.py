@@ -37,6 +37,7 @@ _NOT_FOUND = 404
 _HOURS = Grid("hour", ZoneInfo("UTC"))
 # What fails so often is asked for in smaller parts
 _PATIENCE = 3
+_ANONYMOUS = "include_anonymous_visitors"
 _PATH = "/api/v1/visitor/{id}/history"
 _SOURCES = ("events", "pageEvents", "featureEvents", "trackEvents", "guideEvents")
 # Visitors after which the state says how far the day has been read
@@ -79,20 +80,16 @@ class DayRead(PlainRead):
         for source in _SOURCES:
             found.update(self._active(source, self.window))
         everybody = self.run.settings.include_anonymous_visitors
-        return {
-            visitor
-            for visitor in found
-            if isinstance(visitor, str)
-            and visitor
-            and (everybody or not visitor.startswith(ANONYMOUS))
-        }
+        return {v for v in found if everybody or not v.startswith(ANONYMOUS)}
 
-    def _ids(self, body: Body, tries: int | None = None) -> Iterator[t.Any]:
+    def _ids(self, body: Body, tries: int | None = None) -> Iterator[str]:
         for block in self._stream.answered(body, self.traffic, tries):
             for row in block:
-                yield row.get("visitorId")
+                visitor = row.get("visitorId")
+                if visitor and isinstance(visitor, str):
+                    yield visitor
 
-    def _active(self, source: str, window: Window) -> Iterator[t.Any]:
+    def _active(self, source: str, window: Window) -> Iterator[str]:
         """Ids of those with events; what Pendo does not answer for at once, in halves."""
         middle = _HOURS.middle(window)
         try:
@@ -178,6 +175,8 @@ class VisitorHistoryStream(WindowedStream):
         begun = self.stream_state.get("begun")
         if not isinstance(begun, dict) or begun.get("window_start") != to_text(window.start):
             return None
+        if self.outdated(self.stream_state):
+            return None
         self._given = begun["rows"]
         return begun
 
@@ -192,24 +191,36 @@ class VisitorHistoryStream(WindowedStream):
                 "visitor_id": batch[-1]["visitor_id"],
                 "rows": self._given,
             }
-            self.mark(begun=begun)
+            self.mark(**{"begun": begun, _ANONYMOUS: self._everybody})
             self.read_complete()
 
     def conditions(self) -> Record:
-        """With a day that is whole, none is begun."""
+        """With a day that is whole, none is begun; whether anonymous visitors are in it."""
         self._given = 0
-        return {"begun": None}
+        return {"begun": None, _ANONYMOUS: self._everybody}
+
+    def outdated(self, state: Record) -> str | None:
+        """Whether the marks lack the anonymous visitors."""
+        if self._everybody and not state.get(_ANONYMOUS):
+            return f"`{_ANONYMOUS}` was not set before"
+        return None
+
+    @property
+    def _everybody(self) -> bool:
+        return self.run.settings.include_anonymous_visitors
 
     def records(self, visitor: str, rows: list[Raw] | None, read_at: str) -> list[Record]:
         """Convert the rows of one visitor; equal ones are numbered."""
         if rows is None:
             raise StreamError(f"{_PATH}: the answer is not a list of objects")
-        seen: dict[str, int] = {}
-        found = []
+        same: dict[str, list[Record]] = {}
         for row in rows:
             record = self.row.shape.record({**row, "visitorId": visitor})
             identity = grouping.row_id(self.name, [record.get(f.name) for f in self.row.identity])
-            ordinal = seen[identity] = seen.get(identity, -1) + 1
-            row_id = grouping.row_id(identity, [ordinal]) if ordinal else identity
-            found.append({**record, "row_id": row_id, "read_at": read_at})
+            same.setdefault(identity, []).append(record)
+        found = []
+        for identity, records in same.items():
+            for ordinal, record in grouping.numbered(records):
+                row_id = grouping.row_id(identity, [ordinal]) if ordinal else identity
+                found.append({**record, "row_id": row_id, "read_at": read_at})
         return found

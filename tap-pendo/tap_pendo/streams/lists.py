@@ -160,10 +160,12 @@ class EachOfStream(ListStream):
     def rows(self) -> Iterator[list[Raw]]:
         """Read each item's rows, `concurrency` at a time, and add the item's ids to them."""
         row = t.cast("EachOf", self.row)
-        parents = self.run.client.get(
-            t.cast("str", self._parent.path), self._parent.params, self.traffic
-        )
-        items = (ids for raw in self._parent.rows(parents) or () for ids in row.items(raw))
+        path = t.cast("str", self._parent.path)
+        answer = self.run.client.get(path, self._parent.params, self.traffic)
+        parents = self._parent.rows(answer)
+        if parents is None:
+            raise StreamError(f"{path}: the answer is not a list of objects")
+        items = (ids for raw in parents for ids in row.items(raw))
         reads = in_order(items, self._of, width=self.run.settings.concurrency, stop=self.run.stop)
         for _, blocks in reads:
             yield from blocks

@@ -10,10 +10,11 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_pendo import grouping
 from tap_pendo.deriving import rows_of_list
 from tap_pendo.errors import StreamError
-from tap_pendo.inferring import shape_of
+from tap_pendo.inferring import shape_from, shape_of
 from tap_pendo.planning import Planned
 from tap_pendo.shapes import ANY, EXTRA, STRING, Shape
 from tap_pendo.streams.base import READ_AT, ROW_ID, PendoStream, Record, object_schema
+from tap_pendo.traffic import Traffic
 from tap_pendo.windows import to_text
 
 if t.TYPE_CHECKING:
@@ -25,13 +26,13 @@ if t.TYPE_CHECKING:
     from tap_pendo.objects import ReportResults
     from tap_pendo.planning import Counting
     from tap_pendo.run import Run
-    from tap_pendo.traffic import Traffic
 
 _STAMPS = {
     "report_id": {**STRING.schema, "description": "Report."},
     "row_id": ROW_ID,
     "read_at": READ_AT,
 }
+_RESERVED = {*_STAMPS, EXTRA}
 
 
 class ReportRows:
@@ -40,6 +41,7 @@ class ReportRows:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._found: dict[str, list[Raw] | StreamError] = {}
+        self._with_nul: set[str] = set()
 
     def of(self, report_id: str, traffic: Traffic) -> list[Raw]:
         """Read a report (pendo-api.md §2.1).
@@ -48,14 +50,23 @@ class ReportRows:
             StreamError: Pendo refuses; paths, funnels, retention and workflows have no results.
         """
         if report_id not in self._found:
+            counted = Traffic(traffic)
             try:
-                self._found[report_id] = self._read(report_id, traffic)
+                self._found[report_id] = self._read(report_id, counted)
             except StreamError as error:
                 self._found[report_id] = error
+            if counted.nul:
+                self._with_nul.add(report_id)
+        # whoever asks second has to know too
+        traffic.add(nul=report_id in self._with_nul)
         found = self._found[report_id]
         if isinstance(found, StreamError):
             raise found
         return found
+
+    def forget(self, report_id: str) -> None:
+        """Free the memory of rows that nobody needs any more."""
+        self._found.pop(report_id, None)
 
     def _read(self, report_id: str, traffic: Traffic) -> list[Raw]:
         path = "/api/v1/report/{id}/results.json"
@@ -121,7 +132,11 @@ class ReportResultsStream(PendoStream):
 
 
 class OneReportStream(ReportResultsStream):
-    """Rows of one report, with its columns."""
+    """Rows of one report, with its columns.
+
+    With a catalogue they are its columns, since a table cannot change their types, and the SDK
+    drops others from records; what is new is kept in `extra`.
+    """
 
     def __init__(
         self, tap: Tap, run: Run, row: ReportResults, reports: ReportRows, report_id: str
@@ -131,11 +146,23 @@ class OneReportStream(ReportResultsStream):
 
     @cached_property
     def _shape(self) -> Shape:
-        """What the report holds now; nothing if it cannot be read, which fails the stream later."""
+        """Columns of the catalogue, or what the report holds now.
+
+        Nothing if it cannot be read, which fails the stream later.
+        """
+        catalogue = self._tap.input_catalog
+        entry = catalogue.get_stream(self.name) if catalogue else None
+        if entry:
+            return shape_from(entry.schema.to_dict().get("properties", {}), _RESERVED)
         try:
-            return shape_of(self._reports.of(self._report_ids[0], self.traffic), (*_STAMPS, EXTRA))
+            return shape_of(self._reports.of(self._report_ids[0], self.traffic), _RESERVED)
         except StreamError:
             return Shape()
+
+    def read(self) -> Iterator[Record]:
+        """Yield the rows; they are not needed again."""
+        yield from super().read()
+        self._reports.forget(self._report_ids[0])
 
     def columns(self) -> dict[str, t.Any]:
         """The report's columns."""
