@@ -7,6 +7,7 @@ nothing is lost by it; all else, and every field that no shape declares, is kept
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 import typing as t
@@ -205,6 +206,22 @@ def without_nul(value: t.Any) -> t.Any:
             name += "_"  # it must not replace another key
         cleaned[name] = content
     return cleaned if changed else value
+
+
+def texts_for_flattening(value: t.Any, schema: JsonSchema) -> t.Any:
+    """Write numbers and truths as JSON text where objects and lists are allowed too.
+
+    Flattening, which the SDK does after this, declares such columns as text.
+    """
+    types = schema.get("type", ())
+    properties = schema.get("properties")
+    if isinstance(value, dict) and properties:
+        return {
+            name: texts_for_flattening(item, properties.get(name, {}))
+            for name, item in value.items()
+        }
+    mixed = "object" in types or "array" in types
+    return json.dumps(value) if mixed and isinstance(value, (bool, int, float)) else value
 
 
 def struct(*fields: Field) -> Type:

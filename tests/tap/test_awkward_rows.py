@@ -168,3 +168,18 @@ def test_what_does_not_add_up_is_said(
     (warned,) = warnings(caplog)
     assert record["row_id"] in warned
     assert "`numEvents`" in warned or "`y`" in warned
+
+
+def test_columns_of_any_type_load_when_they_are_flattened(
+    tap: TapRunner, warehouse: Warehouse
+) -> None:
+    plain = tap.run()
+    output = tap.run(flattening_enabled=True, flattening_max_depth=3)
+    assert tap.exit_code == 0
+    warehouse.load(output)
+    for stream in ("visitors", "visitor_accounts", "poll_events", "guides"):
+        ((rows,),) = warehouse.rows(f"select count(*) from {stream}")
+        assert rows == len(plain.records(stream))
+    answers = {row[0] for row in warehouse.rows("select poll_response from poll_events")}
+    assert any(isinstance(r.get("poll_response"), int) for r in plain.records("poll_events"))
+    assert all(isinstance(answer, str) for answer in answers if answer is not None)

@@ -79,3 +79,15 @@ def test_an_app_id_that_no_column_holds_is_left_out_with_a_warning(
     ((least, greatest),) = warehouse.rows(f"select min(app_id), max(app_id) from {stream}")
     assert (least, greatest) == (5, 5)
     assert "rows have no `app_id` and are left out" in caplog.text
+
+
+@pytest.mark.parametrize(("times", "exit_code"), [(2, 0), (None, 1)])
+def test_an_item_that_is_gone_meanwhile_has_no_rows(
+    times: int | None, exit_code: int, tap: TapRunner
+) -> None:
+    fault = {"kind": "status", "status": 404, "path": "/api/v1/guide/{id}/history"}
+    tap.pendo.faults.add({**fault, "times": times})
+    output = tap.run(select=("guide_history",))
+    # if all are, it is the path that Pendo does not know
+    assert tap.exit_code == exit_code
+    assert bool(output.records("guide_history")) == (not exit_code)

@@ -172,6 +172,16 @@ def test_another_pipeline_is_read_from_the_start(
     assert "its pipeline is not the one that was read before; all is read anew" in caplog.text
 
 
+def test_another_grain_is_refused_by_its_name(
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = {"start_date": START.isoformat(), "select": ("uses",)}
+    first = tap.run(aggregations=[HOURLY_USES], **start)
+    tap.run(aggregations=[{**HOURLY_USES, "grain": "day"}], **start, state=first.state)
+    assert tap.exit_code == 1
+    assert "setting `aggregations.grain` (for days also `timezone`) is not that of" in caplog.text
+
+
 def test_a_snapshot_is_a_full_table(tap: TapRunner) -> None:
     output = tap.run(aggregations=[SNAPSHOT], select=("plans",))
     records = output.records("plans")

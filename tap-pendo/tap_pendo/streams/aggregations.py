@@ -233,6 +233,8 @@ class BucketsStream(WindowedStream):
     Its marks hold good for its `pipeline`, of which the state keeps a hash.
     """
 
+    bucket_setting = "aggregations.grain"
+
     def __init__(
         self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline, sync_windows: SyncWindowsStream
     ) -> None:

@@ -16,7 +16,7 @@ from tap_pendo.client import MAX_TRIES
 from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, TapError
 from tap_pendo.prefetch import in_order
 from tap_pendo.progress import Progress
-from tap_pendo.shapes import TIME, without_nul
+from tap_pendo.shapes import TIME, texts_for_flattening, without_nul
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,7 +139,14 @@ class PendoStream(Stream):
         """Count each record that is written, and make it one that PostgreSQL can hold."""
         del context
         self.progress.rows += self._written
-        return self.storable(row) if self.traffic.nul else row
+        return self.fitting(row, self.traffic)
+
+    def fitting(self, record: Record, traffic: Traffic) -> Record:
+        """Make a record, which came with that traffic, one that targets can hold."""
+        if self.config.get("flattening_enabled"):
+            # the SDK makes text of what may be an object or a list, but not of its other values
+            record = texts_for_flattening(record, self.schema)
+        return self.storable(record) if traffic.nul else record
 
     def storable(self, row: Record) -> Record:
         """Take U+0000 out of a record, behind its identity, with one warning."""

@@ -92,10 +92,8 @@ class DerivedStream(PendoStream):
                 record = self.keyed(self.row.shape.record(raw))
                 if record is not None:
                     self.progress.rows += 1
-                    self._write_record_message(self._fit({**record, **self._stamps}))
-
-    def _fit(self, record: Record) -> Record:
-        return self.storable(record) if self._parent_traffic.nul else record
+                    record = self.fitting({**record, **self._stamps}, self._parent_traffic)
+                    self._write_record_message(record)
 
     def complete(self, *, whole: bool) -> None:
         """Activate the version of a whole read."""

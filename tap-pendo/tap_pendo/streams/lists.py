@@ -156,6 +156,8 @@ class EachOfStream(ListStream):
     def __init__(self, tap: Tap, run: Run, row: EachOf, parent: Definitions) -> None:
         super().__init__(tap, run, row)
         self._parent = parent
+        self._answers = 0
+        self._gone: RefusedError | None = None
 
     def rows(self) -> Iterator[list[Raw]]:
         """Read each item's rows, `concurrency` at a time, and add the item's ids to them."""
@@ -169,6 +171,8 @@ class EachOfStream(ListStream):
         reads = in_order(items, self._of, width=self.run.settings.concurrency, stop=self.run.stop)
         for _, blocks in reads:
             yield from blocks
+        if self._gone and not self._answers:
+            raise self._gone
 
     def planned(self, counting: Counting) -> Planned:
         """The parent's call, and one for each item, if Pendo can count these."""
@@ -178,12 +182,20 @@ class EachOfStream(ListStream):
         return Planned(calls=None if items is None else 1 + items, at_once=at_once)
 
     def _of(self, ids: dict[str, str]) -> Iterator[list[Raw]]:
+        """Read an item's rows: none of one that is gone meanwhile, unless all seem to be."""
+        try:
+            for block in self._asked(ids):
+                yield [{**raw, **ids} for raw in block]
+        except RefusedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            self._gone = error
+        else:
+            self._answers += 1
+
+    def _asked(self, ids: dict[str, str]) -> Iterator[list[Raw]]:
         row = t.cast("EachOf", self.row)
         if row.path:
-            blocks: Iterator[list[Raw]] = iter([self.got(row.path, ids=ids)])
-        else:
-            make = t.cast("t.Callable[[dict[str, str], bool], Body]", row.body)
-            identified = not self.run.settings.include_anonymous_visitors
-            blocks = self.answered(make(ids, identified))
-        for block in blocks:
-            yield [{**raw, **ids} for raw in block]
+            return iter([self.got(row.path, ids=ids)])
+        make = t.cast("t.Callable[[dict[str, str], bool], Body]", row.body)
+        return self.answered(make(ids, not self.run.settings.include_anonymous_visitors))

@@ -94,6 +94,8 @@ class WindowedStream(PendoStream):
 
     app_ids = "*"
     """Apps whose events are read, as text."""
+    bucket_setting = "period"
+    """The setting that says how long a bucket is."""
 
     def __init__(  # noqa: PLR0913 - what it is, and how its time is cut
         self,
@@ -230,9 +232,9 @@ class WindowedStream(PendoStream):
             return None
         if self.stream_state.get("period", self._bucket) != self._bucket:
             raise StreamError(
-                "setting `period` (for days also `timezone`) is not that of the state: rows of "
-                "both would count twice; allowed is that of the state, or another schema with a "
-                "state of its own"
+                f"setting `{self.bucket_setting}` (for days also `timezone`) is not that of the "
+                "state: rows of both would count twice; allowed is that of the state, or another "
+                "schema with a state of its own"
             )
         outdated = self.outdated(self.stream_state)
         if outdated:
