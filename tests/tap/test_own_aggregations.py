@@ -211,6 +211,20 @@ def test_a_pipeline_that_pendo_refuses_fails_its_stream_only(
         assert "unknown operator conjure" in line
 
 
+def test_a_bucket_that_pendo_cannot_answer_for_is_named(
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = {"kind": "status", "status": 408, "source": "featureEvents", "times": None, "after": 4}
+    tap.pendo.faults.add(fault)
+    start = (NOW - timedelta(hours=6)).isoformat()
+    output = tap.run(aggregations=[HOURLY_USES], select=("uses",), start_date=start, concurrency=1)
+    assert tap.exit_code == 1
+    (line,) = [r.getMessage() for r in caplog.records if "uses failed" in r.getMessage()]
+    missing = min(w["window_start"] for w in output.records("sync_windows"))
+    hour = int(missing[11:13]) - 1
+    assert f"hour from 2026-03-11T{hour:02}:00:00.000Z: /api/v1/aggregation: 408" in line
+
+
 def schema_of(output: Output, stream: str) -> Record:
     (message,) = [m for m in output if m["type"] == "SCHEMA" and m["stream"] == stream]
     properties: Record = message["schema"]["properties"]

@@ -11,7 +11,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import grouping
 from tap_pendo.client import MAX_TRIES
-from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError
+from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, UnavailableError
 from tap_pendo.inferring import shape_from, shape_of
 from tap_pendo.pipelines import READ_AT, WINDOW_START
 from tap_pendo.planning import Planned
@@ -217,13 +217,16 @@ class BucketRead(PlainRead):
             READ_AT: to_text(self.read_at),
             WINDOW_START: to_text(self.window.start),
         }
+        start = stamps[WINDOW_START]
         rows = AggregationRows(self._pipeline, self._columns.shape)
-        for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
-            batch = [record for raw in block if (record := rows.record(raw, stamps))]
-            self.rows.rows += len(batch)
-            yield batch
+        try:
+            for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
+                batch = [record for raw in block if (record := rows.record(raw, stamps))]
+                self.rows.rows += len(batch)
+                yield batch
+        except UnavailableError as error:
+            raise StreamError(f"{self._pipeline.grain} from {start}: {error}") from error
         if problem := rows.problem():
-            start = stamps[WINDOW_START]
             self._stream.logger.warning("%s from %s: %s", self._pipeline.name, start, problem)
 
 
