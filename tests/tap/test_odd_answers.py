@@ -155,10 +155,10 @@ def test_metadata_that_fails_in_a_run_fails_its_stream_only(tap: TapRunner) -> N
     tap.pendo.faults.add({**fault, "path": "/api/v1/metadata/schema/visitor"})
     made = TapPendo(config=tap.config, catalog=catalog)
     for stream in made.streams.values():
-        stream.selected = True
+        stream.selected = stream.selected_by_default
     output = tap.collect(made)
     assert tap.exit_code == 1
-    assert list(made.run.failed) == ["visitors"]
+    assert list(made.run.failed) == ["metadata_visitors", "visitors"]
     assert output.records("accounts")
     assert output.records("poll_events")
 

@@ -234,6 +234,8 @@ def test_an_order_that_pendo_does_not_keep(
     people = {v["visitor_id"]: v for v in output.records("visitors")}
     before = {v["visitor_id"]: v for v in whole.records("visitors")}
     assert people.keys() == before.keys()
+    for visitor in (*people.values(), *before.values()):
+        del visitor["read_at"]
     assert [v for k, v in people.items() if v != before[k]][:1] == []
     # with few rows for each visitor and hour, two keys are order enough
     warned = "order asked for" in caplog.text
