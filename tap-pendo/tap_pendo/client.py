@@ -334,9 +334,7 @@ def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decodi
 
     with opened:
         try:
-            yield from decoding.blocks(
-                chunks(), lambda: traffic.add(nul=1), lambda: traffic.add(odd=1)
-            )
+            yield from decoding.blocks(chunks(), traffic.note)
         except requests.RequestException as error:
             raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
 

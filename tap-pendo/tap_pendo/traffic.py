@@ -15,12 +15,15 @@ class Traffic:
     nul        how often answers held U+0000 (see `shapes.without_nul`)
     odd        how often answers held what JSON lacks (see `mending`)
 
+    start_time is the last that an answer named as the start of its time series, in epoch ms.
+
     What is added is added to `whole` too, if it is given: a window's traffic is its stream's.
     """
 
     def __init__(self, whole: Traffic | None = None) -> None:
         self._whole = whole
         self._lock = threading.Lock()
+        self.start_time: int | None = None
         self.calls = self.retries = self.throttled = self.size = self.nul = self.odd = 0
 
     def add(self, **counts: int) -> None:
@@ -30,3 +33,10 @@ class Traffic:
                 setattr(self, name, getattr(self, name) + count)
         if self._whole:
             self._whole.add(**counts)
+
+    def note(self, name: str, value: int) -> None:
+        """Take what was found in an answer (see `decoding.blocks`)."""
+        if name == "start_time":
+            self.start_time = value
+        else:
+            self.add(**{name: value})

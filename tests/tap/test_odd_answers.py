@@ -71,9 +71,9 @@ def decoded_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     take = decoding._take  # noqa: SLF001 - the costly step
 
-    def counting(buffer: bytearray, end: int, on_odd: Callable[[], None]) -> list[decoding.Row]:
+    def counting(buffer: bytearray, end: int, note: decoding.Note) -> list[decoding.Row]:
         seen.append(end)
-        return take(buffer, end, on_odd)
+        return take(buffer, end, note)
 
     monkeypatch.setattr(decoding, "_take", counting)
     return seen
@@ -115,11 +115,11 @@ def test_what_json_lacks_is_kept_as_text(odd: bytes, kept: t.Any, rows: int) -> 
     row = b'{"k":"' + b"x" * 200 + b'"}'
     many = (b"," + row) * rows
     body = b'{"results":[' + row + b',{"k":' + odd + b"}" + many + b"]}"
-    told: list[int] = []
-    found = [r for b in decoding.blocks(parts(body), on_odd=lambda: told.append(1)) for r in b]
+    told: list[str] = []
+    found = [r for b in decoding.blocks(parts(body), lambda name, _: told.append(name)) for r in b]
     assert len(found) == rows + 2
     assert found[1] == {"k": kept}
-    assert bool(told) == (odd != b'"\\ud83e\\udd8a NaN"')
+    assert ("odd" in told) == (odd != b'"\\ud83e\\udd8a NaN"')
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import typing as t
 from collections import Counter, defaultdict
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -223,6 +224,20 @@ def test_a_bucket_that_pendo_cannot_answer_for_is_named(
     missing = min(w["window_start"] for w in output.records("sync_windows"))
     hour = int(missing[11:13]) - 1
     assert f"hour from 2026-03-11T{hour:02}:00:00.000Z: /api/v1/aggregation: 408" in line
+
+
+def test_days_of_another_time_zone_are_refused(
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = EXAMPLES["time_on_app"]
+    tap.pendo.world.zone = ZoneInfo("America/New_York")
+    tap.run(aggregations=[entry], select=("time_on_app",), **DAILY)
+    assert tap.exit_code == 1
+    assert "Pendo's day begins at 2026-03-09T04:00:00.000Z" in caplog.text
+    assert "set `timezone`" in caplog.text
+    settings = {**DAILY, "timezone": "America/New_York"}
+    assert tap.run(aggregations=[entry], select=("time_on_app",), **settings)
+    assert tap.exit_code == 0
 
 
 def schema_of(output: Output, stream: str) -> Record:

@@ -19,7 +19,7 @@ from tap_pendo.shapes import ANY, EXTRA, STRING, TIME, Field, Shape
 from tap_pendo.streams import base
 from tap_pendo.streams.base import PendoStream, Record, object_schema
 from tap_pendo.streams.windowed import PlainRead, WindowedStream
-from tap_pendo.windows import DAY, HOUR, Window, to_text
+from tap_pendo.windows import DAY, HOUR, Window, from_ms, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -221,6 +221,7 @@ class BucketRead(PlainRead):
         rows = AggregationRows(self._pipeline, self._columns.shape)
         try:
             for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
+                self._check_start()
                 batch = [record for raw in block if (record := rows.record(raw, stamps))]
                 self.rows.rows += len(batch)
                 yield batch
@@ -228,6 +229,16 @@ class BucketRead(PlainRead):
             raise StreamError(f"{self._pipeline.grain} from {start}: {error}") from error
         if problem := rows.problem():
             self._stream.logger.warning("%s from %s: %s", self._pipeline.name, start, problem)
+
+    def _check_start(self) -> None:
+        """Refuse an answer whose time begins elsewhere: it would hold parts of two buckets."""
+        started = self.traffic.start_time
+        if started is not None and started != to_ms(self.window.start):
+            raise StreamError(
+                f"Pendo's {self._pipeline.grain} begins at {to_text(from_ms(started))}, not at "
+                f"{to_text(self.window.start)}: set `timezone` to the time zone of the Pendo "
+                "subscription"
+            )
 
 
 class BucketsStream(WindowedStream):
