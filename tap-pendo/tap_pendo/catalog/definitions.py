@@ -1,7 +1,4 @@
-"""THE TABLE: one row per Pendo object, in the order of a run.
-
-A new list is one row here and one shape in `schemas`. Source: pendo-api.md §9.
-"""
+"""The rows of lists, and of what is derived from them."""
 
 from __future__ import annotations
 
@@ -12,32 +9,14 @@ from tap_pendo.objects import (
     Definitions,
     Derived,
     EachOf,
-    Events,
     Kind,
-    People,
     ReportResults,
-    SyncWindows,
     Users,
-    VisitorHistory,
 )
-from tap_pendo.schemas import events as e
-from tap_pendo.schemas import guides, lists, others, people
-from tap_pendo.schemas import single_events as single
-from tap_pendo.windows import HOUR
+from tap_pendo.schemas import guides, lists, others
 
 if t.TYPE_CHECKING:
-    from tap_pendo.shapes import Field, Shape
-
-
-def _grouped(name: str, about: str, source: str, entity: Field) -> Events:
-    return Events(
-        name=name,
-        about=about,
-        source=source,
-        shape=e.grouped(entity),
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, entity, *e.DIMENSIONS),
-        objects=e.OBJECT_DIMENSIONS,
-    )
+    from tap_pendo.shapes import Shape
 
 
 def _metadata(name: str, about: str, kind: str) -> Definitions:
@@ -65,21 +44,10 @@ def _undescribed(name: str, about: str, path: str, shape: Shape) -> Definitions:
     )
 
 
-_SINGLE = (
-    e.VISITOR,
-    e.ACCOUNT,
-    e.APP,
-    e.GUIDE_ID,
-    e.GUIDE_STEP_ID,
-    e.EVENT_TYPE,
-    e.TAB_ID,
-    e.UI_ELEMENT_ID,
-)
-
 _APP = ("app_id",)
 _EXPAND = {"expand": "*"}  # without it Pendo gives the default app's only
 
-_DEFINED: tuple[Kind, ...] = (
+DEFINED: tuple[Kind, ...] = (
     Definitions(
         name="applications",
         about="Apps of the subscription.",
@@ -283,157 +251,4 @@ _DEFINED: tuple[Kind, ...] = (
         "bulkdelete",
         others.BULK_DELETION_JOB,
     ),
-)
-
-_PEOPLE: tuple[Kind, ...] = (
-    People(
-        name="accounts",
-        about="Accounts with their metadata.",
-        source="accounts",
-        id=people.ACCOUNT_ID,
-        metadata_kind="account",
-    ),
-    Derived(
-        name="account_applications",
-        about="Apps that each account has used.",
-        parent="accounts",
-        shape=people.ACCOUNT_APPLICATION,
-        keys=("account_id", "app_id"),
-        derive=deriving.applications_of("accountId"),
-    ),
-    People(
-        name="visitors",
-        about="Visitors with their metadata.",
-        source="visitors",
-        id=people.VISITOR_ID,
-        metadata_kind="visitor",
-        anonymous=True,
-    ),
-    Derived(
-        name="visitor_accounts",
-        about="Accounts of each visitor.",
-        parent="visitors",
-        shape=people.VISITOR_ACCOUNT,
-        keys=("visitor_id", "account_id"),
-        derive=deriving.accounts_of_visitor,
-    ),
-    Derived(
-        name="visitor_applications",
-        about="Apps that each visitor has used.",
-        parent="visitors",
-        shape=people.VISITOR_APPLICATION,
-        keys=("visitor_id", "app_id"),
-        derive=deriving.applications_of("visitorId"),
-    ),
-    Definitions(
-        name="guides_seen",
-        about="What each visitor has seen of each guide step, of all time.",
-        source="guidesSeenEver",
-        params={"appId": aggregation.ALL_APPS},
-        shape=guides.GUIDE_SEEN,
-        keys=("visitor_id", "guide_id", "guide_step_id"),
-        otherwise=aggregation.of_all_time("guidesSeenEver", {"appId": aggregation.ALL_APPS}),
-        selected=False,
-    ),
-    EachOf(
-        name="polls_seen",
-        about="Last answer of each visitor to each poll, of all time.",
-        parent="guides",
-        items=deriving.its_polls,
-        counted=aggregation.polls_of_guides(),
-        body=aggregation.polls_seen,
-        shape=guides.POLL_SEEN,
-        keys=("visitor_id", "guide_id", "poll_id"),
-        selected=False,
-    ),
-)
-
-_EVENTS: tuple[Kind, ...] = (
-    _grouped("events", "All clicks and page views, tagged or not.", "events", e.ALL_EVENTS_PAGE_ID),
-    _grouped("page_events", "Views of tagged pages.", "pageEvents", e.PAGE_ID),
-    _grouped("feature_events", "Uses of tagged features.", "featureEvents", e.FEATURE_ID),
-    _grouped("track_events", "Track events.", "trackEvents", e.TRACK_TYPE_ID),
-    Events(
-        name="guide_events",
-        about="What visitors did with guides, one row per event.",
-        source="guideEvents",
-        shape=e.SINGLE_EVENT,
-        identity=_SINGLE,
-        time=e.BROWSER_TIME,
-    ),
-    Events(
-        name="poll_events",
-        about="Answers to polls, one row per answer.",
-        source="pollEvents",
-        shape=e.POLL_EVENT,
-        identity=(*_SINGLE, e.POLL_ID),
-        time=e.BROWSER_TIME,
-    ),
-    Events(
-        name="single_events",
-        about="Every click and page view, one row per event: very many.",
-        source="singleEvents",
-        shape=single.UI_EVENT,
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, e.EVENT_TYPE, e.TAB_ID, single.EVENT_ID),
-        time=e.BROWSER_TIME,
-        longest=HOUR,
-        selected=False,
-    ),
-    Events(
-        name="session_recordings",
-        about="Session replays, one row per part of a recording.",
-        source="recordingMetadata",
-        shape=single.RECORDING,
-        identity=(
-            e.VISITOR,
-            e.ACCOUNT,
-            e.APP,
-            single.RECORDING_ID,
-            single.RECORDING_SESSION_ID,
-            e.TAB_ID,
-        ),
-        time=single.START_TIME,
-        selected=False,
-    ),
-    Events(
-        name="agentic_events",
-        about="Conversations with AI agents, one row per event.",
-        source="agenticEvents",
-        shape=single.AGENTIC_EVENT,
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, single.AGENT_ID, single.EVENT_ID, e.EVENT_TYPE),
-        time=e.BROWSER_TIME,
-        verified=False,
-    ),
-    Events(
-        name="email_events",
-        about="Guides sent by e-mail: sent, opened, clicked.",
-        source="emailEvents",
-        shape=single.EMAIL_EVENT,
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, e.GUIDE_ID, e.EVENT_TYPE),
-        time=e.BROWSER_TIME,
-        verified=False,
-    ),
-    VisitorHistory(
-        name="visitor_history",
-        about="What each visitor did, of 180 days at most: a call for each visitor and day.",
-        shape=single.HISTORY,
-        identity=(
-            e.VISITOR,
-            single.HISTORY_TIME,
-            e.EVENT_TYPE,
-            e.APP,
-            single.HISTORY_URI,
-            *single.HISTORY_IDS,
-        ),
-        time=single.HISTORY_TIME,
-        selected=False,
-    ),
-)
-
-CATALOG: tuple[Kind, ...] = (
-    SyncWindows(name="sync_windows", about="Each complete read of a window of an event stream."),
-    # what explains comes before what is explained
-    *_DEFINED,
-    *_PEOPLE,
-    *_EVENTS,
 )
