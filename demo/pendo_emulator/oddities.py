@@ -7,6 +7,7 @@ import msgspec
 
 from pendo_emulator.alterations import ABSENT, Row
 from pendo_emulator.awkward import ACCOUNT_IDS, TEXTS, VISITOR_IDS
+from pendo_emulator.draws import identifier
 from pendo_emulator.events import SHARES
 from pendo_emulator.periods import HOUR
 from pendo_emulator.rows import ENTITY_FIELDS
@@ -15,6 +16,12 @@ from pendo_emulator.world import World
 
 FLOOD = 60_000  # rows: more than the largest page that a client is known to ask for (§5.1)
 _OWN_NAMES = ("visitor_id", "account_id", "row_id", "extra", "metadata", "read_at", "hour")
+_TYPES = {
+    "guideEvents": "guideSeen",
+    "pollEvents": "pollResponse",
+    "emailEvents": "emailOpened",
+    "agenticEvents": "prompt",
+}
 _ANONYMOUS = ("_PENDO_T_", "_PENDO_T_a/b\\c", '_PENDO_T_"quoted"', "_PENDO_T_日本語🦊")
 _MANY_LINES = ('line\n"two"\r\nthree', "a/b\\c\"d'e`f🦊", "\u2028\u0085\u200b")
 _MEGABYTE = '},{"results":[\\ü🦊' * 60_000
@@ -36,10 +43,14 @@ def _event(world: World, source: str, moment: int, visitor: str, fields: Row) ->
     row = {"source": source, "ts": moment, "visitorId": visitor, "appId": entity.app_id}
     if source in ENTITY_FIELDS:
         row |= {ENTITY_FIELDS[source]: entity.id, "server": "app.atlas.example"}
+    elif source == "agenticEvents":
+        row |= {"agentId": entity.id, "eventId": identifier(moment, visitor, fields)}
     else:
-        row |= {"guideId": entity.id, "guideStepId": entity.step_id, "type": "guideSeen"}
+        row |= {"guideId": entity.id, "guideStepId": entity.step_id}
     if entity.poll_id:
         row |= {"pollId": entity.poll_id, "pollType": entity.poll_type, "pollResponse": 7}
+    if source in _TYPES:
+        row["type"] = _TYPES[source]
     return {**row, "accountId": ACCOUNT_IDS[0], **fields}
 
 

@@ -158,27 +158,31 @@ def _users_of(asked: Asked) -> list[dict[str, Any]]:
     return next((row["dependencies"] for row in rows if wanted <= row.items()), [])
 
 
-_ROUTES: dict[str, _Answer] = {
+_LISTS: dict[str, _Answer] = {
     **{kind: _listed(kind) for kind in _LISTED},
+    "segment": _segments,
     "guide/order": _shapeless(lambda asked: shapeless.guide_order(asked.world), "guideId"),
     "guide/{id}/history": _shapeless(_guide_history, "versionId"),
-    "segment": _segments,
-    "segment/{id}": _segment,
     "report/{id}/results.json": lambda asked: details.report_rows(asked.world, asked.id),
-    "report/{id}/results.csv": lambda asked: Csv(details.report_csv(asked.world, asked.id)),
-    "metadata/schema/{kind}": _schema,
     "metadata/dependencies": _shapeless(lambda asked: shapeless.dependencies(asked.world), "id"),
-    "metadata/dependencies/{kind}/{group}/{field}": _shapeless(_users_of, "id"),
-    "visitor/{id}": lambda asked: details.visitor(asked.world, asked.id),
     "visitor/{id}/history": lambda asked: details.visitor_history(
         asked.world, asked.id, asked.query.get("starttime")
     ),
-    "account/{id}": lambda asked: details.account(asked.world, asked.id),
     "blacklist": _shapeless(lambda asked: shapeless.exclude_list(asked.world), "value"),
-    "blacklist/type/{type}": _shapeless(_excluded, "value"),
     "servername": _shapeless(lambda asked: shapeless.server_names(asked.world), "name"),
-    "servername/{name}": _server,
-    "servername/flag/{flag}": _shapeless(_flagged, "name"),
     "feedback/options": _shapeless(_feedback, "name"),
     "bulkdelete": _shapeless(lambda _asked: shapeless.deletion_jobs(), "id"),
 }
+_ROUTES: dict[str, _Answer] = {
+    **_LISTS,
+    "segment/{id}": _segment,
+    "report/{id}/results.csv": lambda asked: Csv(details.report_csv(asked.world, asked.id)),
+    "metadata/schema/{kind}": _schema,
+    "metadata/dependencies/{kind}/{group}/{field}": _shapeless(_users_of, "id"),
+    "visitor/{id}": lambda asked: details.visitor(asked.world, asked.id),
+    "account/{id}": lambda asked: details.account(asked.world, asked.id),
+    "blacklist/type/{type}": _shapeless(_excluded, "value"),
+    "servername/{name}": _server,
+    "servername/flag/{flag}": _shapeless(_flagged, "name"),
+}
+LISTS = tuple(_ROOT + template for template in _LISTS)  # as faults and counts name them

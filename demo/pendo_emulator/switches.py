@@ -6,13 +6,13 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from pendo_emulator import oddities
-from pendo_emulator.events import SHARES
 from pendo_emulator.faults import Faults
+from pendo_emulator.paths import LISTS
+from pendo_emulator.sources import EVENT_SOURCES, PARAMETERS
 from pendo_emulator.world import World
 
 _AGGREGATION = "/api/v1/aggregation"
-_LISTS = ("/api/v1/page", "/api/v1/feature", "/api/v1/tracktype", "/api/v1/guide")
-_SOURCES = (*SHARES, "visitors", "accounts", "apps")
+_SOURCES = PARAMETERS.keys() - {"const"}
 _LARGE = 40_000  # bytes: more than an hour, less than a day, of a world of the default size
 _NEW_FIELDS = {"unknownField": {"new": [True]}, "unknown_text": "x"}
 _OUR_FIELDS = {"extra": 1, "read_at": "x", "row_id": "x", "visitor_id": "x"}
@@ -51,7 +51,7 @@ def _faults(*faults: dict[str, Any]) -> Callable[[Emulated], None]:
 def _everywhere(**fault: Any) -> list[dict[str, Any]]:
     """Return a fault for each source and each list, as each is counted for itself."""
     return [{**fault, "source": source} for source in _SOURCES] + [
-        {**fault, "path": path} for path in _LISTS
+        {**fault, "path": path} for path in LISTS
     ]
 
 
@@ -76,7 +76,7 @@ def _zone(name: str) -> Callable[[Emulated], None]:
 
 def _too_large(status: int) -> Callable[[Emulated], None]:
     fault = {"kind": "too_large", "status": status, "bytes": _LARGE, "times": None}
-    return _faults(*({**fault, "source": source} for source in SHARES))
+    return _faults(*({**fault, "source": source} for source in EVENT_SOURCES))
 
 
 _THROTTLED = {"kind": "status", "status": 429, "times": 2}
@@ -153,7 +153,7 @@ SWITCHES: tuple[Switch, ...] = (
         _faults(
             *(
                 {"kind": "extra_fields", "fields": _OUR_FIELDS, "source": source, "times": None}
-                for source in SHARES
+                for source in EVENT_SOURCES
             )
         ),
     ),

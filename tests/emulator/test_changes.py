@@ -1,11 +1,12 @@
 """What tests change in a world: tags and metadata; rows and truth change alike (§5.4, §8.4)."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 import pytest
+from pendo_emulator import details
 from pendo_emulator.alterations import ABSENT
 from pendo_emulator.body import encode
 from pendo_emulator.clock import parse_moment
@@ -131,6 +132,36 @@ def test_injected_events_are_retagged_too(new_world: Any, ask: Ask) -> None:
     check_truth(world, ask, "trackEvents")
 
 
+@pytest.mark.parametrize("source", ["pageEvents", "featureEvents"])
+def test_histories_show_the_tags_of_now(new_world: Any, source: str) -> None:
+    world = new_world(events_per_day=3000)
+    field = ENTITY_FIELDS[source]
+    old, new = (entity(world, source, DEFAULT_APP, place) for place in (0, 1))
+    event = {"source": source, "visitorId": "null", field: old}
+    world.inject([{**event, "ts": FIRST + 1}, {**event, "ts": LAST}])
+
+    def tags() -> Counter[str]:
+        rows = [
+            row
+            for person in world.people.visitors
+            for row in world.history(person.id, FIRST, world.clock.now())
+        ]
+        assert len(rows) == sum(
+            world.history_count(person.id, FIRST) for person in world.people.visitors
+        )
+        return Counter(row[field] for row in rows if field in row)
+
+    before = tags()
+    world.retag(source, old, new, FIRST, LAST)
+    after = tags()
+    world.retag(source, new, None, FIRST, LAST)
+
+    assert before[old] > 1
+    assert before[new] < after[new] <= before[new] + before[old]
+    assert old not in after
+    assert new not in tags()
+
+
 @pytest.mark.parametrize(("source", "new"), [("events", None), ("pageEvents", "nope")])
 def test_bad_retags_are_refused(new_world: Any, source: str, new: str | None) -> None:
     with pytest.raises(ValueError, match=r"source must be|no page has the id nope"):
@@ -154,6 +185,22 @@ def test_a_metadata_field_may_be_added(new_world: Any, ask: Ask, kind: str) -> N
     assert world.metadata_schema(kind)["new_group"]["level"]["Type"] == ""
     assert {str(level) for level in levels().values()} == {"1", "two", "[3]", "None"}
     assert levels() == levels()
+
+
+def test_details_of_people_are_altered_as_their_rows_are(new_world: Any) -> None:
+    world = new_world()
+    for kind in ("visitor", "account"):
+        world.alterations.add_field(kind, "custom", "rank", "integer", [1, "two", ABSENT])
+    now = world.clock.now()
+    visitors = {row["visitorId"]: row for row in world.visitors(now, identified=False)}
+    accounts = {row["accountId"]: row for row in world.accounts(now)}
+
+    def ranks(rows: Iterable[dict[str, Any]]) -> list[Any]:
+        return [row["metadata"].get("custom", {}).get("rank") for row in rows]
+
+    assert ranks(details.visitor(world, key) for key in visitors) == ranks(visitors.values())
+    assert ranks(details.account(world, key) for key in accounts) == ranks(accounts.values())
+    assert set(ranks(visitors.values())) == set(ranks(accounts.values())) == {1, "two", None}
 
 
 def test_filters_see_altered_metadata(new_world: Any, ask: Ask) -> None:

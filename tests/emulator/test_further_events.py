@@ -10,6 +10,7 @@ from pendo_emulator.clock import Clock, parse_moment
 from pendo_emulator.definitions import AGENTS, DEFAULT_APP, LIVE_APPS, SECOND_APP
 from pendo_emulator.events import LATEST
 from pendo_emulator.periods import DAY, HOUR
+from pendo_emulator.pipeline import run
 from pendo_emulator.refusals import Refused
 from pendo_emulator.sources import EVERY_APP
 from pendo_emulator.world import World
@@ -102,6 +103,25 @@ def test_what_was_seen_is_counted(busy: World, ask: Ask, source: str) -> None:
 
     assert len(rows) == busy.count(source, FIRST, TODAY)
     assert len(ever) == busy.count(f"{source}Ever") >= len(rows) > 0
+
+
+@pytest.mark.parametrize("source", ["guidesSeenEver", "pollsSeenEver"])
+def test_what_is_put_in_is_seen(new_world: Any, ask: Ask, source: str) -> None:
+    world = new_world()
+    before = world.count(source)
+    event = {"ts": FIRST - 900 * DAY, "visitorId": "new one", "guideId": "g"}
+    world.inject(
+        [
+            {**event, "source": "guideEvents", "type": "guideSeen", "guideStepId": "s"},
+            {**event, "source": "guideEvents", "type": "guideDismissed", "guideStepId": "other"},
+            {**event, "source": "pollEvents", "pollId": "p", "pollResponse": 7},
+        ]
+    )
+    rows = ask(world, source, ALL)
+    (row,) = [row for row in rows if row["visitorId"] == "new one"]
+
+    assert len(rows) == world.count(source) == before + 1
+    assert row["guideId"] == "g"
 
 
 def test_guides_seen_are_what_guide_events_say(busy: World, ask: Ask) -> None:
@@ -246,6 +266,28 @@ def test_they_need_a_time_series_and_know_the_exclude_list(
     heard = {row["visitorId"] for row in ask(busy, source, parameters, WEEK)}
 
     assert not heard & busy.people.excluded
+
+
+@pytest.mark.parametrize("source", ["singleEvents", "emailEvents", "recordingMetadata"])
+def test_single_rows_may_come_day_by_day(ask: Ask, source: str) -> None:
+    world = _make()
+    rows = ask(world, source, ALL, WEEK)
+    world.knobs.iterative_periods = True
+    days = ask(world, source, ALL, {"period": "daily", "first": FIRST, "count": 7})
+
+    assert [day["startTime"] for day in days] == [FIRST + number * DAY for number in range(7)]
+    assert sorted(repr(row) for day in days for row in day["results"]) == sorted(map(repr, rows))
+
+
+def test_pipelines_of_further_sources_may_be_spawned(busy: World) -> None:
+    sources = [{"guidesSeenEver": ALL}, {"groups": None}, {"doNotProcessVisitors": None}]
+    branches = [[{"source": source}] for source in sources]
+    body = {"request": {"pipeline": [{"spawn": branches}, {"count": None}]}}
+    (row,) = run(busy, json.dumps(body).encode()).table.rows()
+
+    assert row["count"] == sum(
+        busy.count(kind) for kind in ("guidesSeenEver", "group", "doNotProcessVisitors")
+    )
 
 
 @pytest.mark.parametrize("source", ["singleEvents", "recordingMetadata"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from pendo_emulator.awkward import VISITOR_IDS
+from pendo_emulator.definitions import ALL_EVENTS
 from pendo_emulator.events import SHARES
 from pendo_emulator.oddities import FLOOD
 from pendo_emulator.periods import DAY, HOUR
@@ -20,7 +21,13 @@ IDENTITY = {"Accept-Encoding": "identity"}
 ALL = {"appId": EVERY_APP}
 WEEK = {"period": "hourRange", "first": "now()", "count": -7 * 24}
 DAYS = {"period": "dayRange", "first": "now()", "count": -7}
-ENTITIES = {**ENTITY_FIELDS, "guideEvents": "guideId", "pollEvents": "pollId"}
+ENTITIES = {
+    **ENTITY_FIELDS,
+    "guideEvents": "guideId",
+    "pollEvents": "pollId",
+    "emailEvents": "guideId",
+    "singleEvents": "",
+}
 MENDABLE = [one for one in SWITCHES if not one.fatal]
 FATAL = [one for one in SWITCHES if one.fatal]
 
@@ -243,7 +250,7 @@ def test_a_patient_client_ends_with_the_truth(fresh: Fresh, one: Switch) -> None
     for source, entity in ENTITIES.items():
         sums: Counter[tuple[int, str]] = Counter()
         for row in read(fresh, source, first, last):
-            sums[row["appId"], row[entity]] += row.get("numEvents", 1)
+            sums[row["appId"], row[entity] if entity else ALL_EVENTS] += row.get("numEvents", 1)
         truth: Counter[tuple[int, str]] = Counter()
         for (app, key, _day), count in fresh.emulator.world.sums(source, first, last).items():
             truth[app, key] += count
