@@ -234,7 +234,8 @@ def read(fresh: Fresh, source: str, first: int, last: int, tries: int = 6) -> li
         try:
             answer = fresh.ask(source, series)
             if answer.status_code == 200:
-                return answer.json()["results"] or []
+                # Python's own decoder takes NaN, which others refuse
+                return json.loads(answer.text)["results"] or []
         except (requests.exceptions.RequestException, ValueError):
             continue
         if answer.status_code in (408, 413) and last - first > HOUR:

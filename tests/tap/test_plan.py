@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo.catalog import CATALOG, EachOf, Events
+from tap_pendo.catalog import CATALOG
+from tap_pendo.objects import EachOf, Events
 from tap_pendo.planning import ROWS_PER_SECOND, pages, run_plan
 from tap_pendo.windows import UTC
 

@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tap_pendo.catalog import CATALOG, Definitions, Events
+from tap_pendo.catalog import CATALOG
 from tap_pendo.metadata import Metadata
+from tap_pendo.objects import Definitions, Events
 from tap_pendo.shapes import (
     ANY,
     BOOLEAN,
