@@ -58,7 +58,7 @@ def test_first_run_second_run_and_checks(folder: Path) -> None:
     first = run(folder, *pipe)
     assert first.returncode == 0, first.stdout + first.stderr
     rows = arrived(first.stdout)
-    assert len(rows) == 13
+    assert len(rows) == 18
     assert {verdict for _, _, verdict in rows.values()} == {"equal"}
     assert all(now == new > 0 for now, new, _ in rows.values())
 

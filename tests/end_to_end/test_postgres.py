@@ -82,7 +82,8 @@ def test_a_run_that_changes_nothing_changes_nothing(tap: TapRunner, warehouse: W
     schemas = [m["stream"] for m in first if m["type"] == "SCHEMA"]
     tables = [name for name in schemas if name != "sync_windows"]
     counts = {name: warehouse.rows(f"select count(*) from {name}") for name in tables}
-    assert all(count > [(0,)] for count in counts.values())
+    empty = {name for name, count in counts.items() if count == [(0,)]}
+    assert empty == {"metadata_parent_accounts"}
     warehouse.load(tap.run(state=first.state, **SETTINGS))
     assert {name: warehouse.rows(f"select count(*) from {name}") for name in tables} == counts
 
