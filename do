@@ -43,8 +43,9 @@ export PATH UV_COMPILE_BYTECODE=1
 
 case "$command" in
     demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
-    test) exec python -m pytest "$@" ;;
-    test-all) exec python -m pytest --all "$@" ;;
+    # side by side, a file to a process: most of the time goes into waiting
+    test) exec python -m pytest -n 3 --dist loadfile "$@" ;;
+    test-all) exec python -m pytest -n 3 --dist loadfile --all "$@" ;;
     check)
         ruff check
         ruff format --check
