@@ -1,23 +1,20 @@
 """Knows the paths under /_emulator/, by which tests look into an emulator and change it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from json import JSONDecodeError
 from typing import Any, Protocol
 
 import msgspec
+from emulation.admin import Act, routes
+from emulation.calls import Calls
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pendo_emulator.calls import Calls
 from pendo_emulator.clock import format_moment, parse_moment
 from pendo_emulator.events import EVER
 from pendo_emulator.knobs import Knobs
 from pendo_emulator.switches import SWITCHES, Emulated
 from pendo_emulator.truth import SUMMED
 
-_Endpoint = Callable[[Request], Awaitable[Response]]
 _KINDS = (
     "app",
     "page",
@@ -55,7 +52,7 @@ class Admin:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
+        table: list[tuple[str, str, Act]] = [
             ("GET", "/", self._state),
             ("POST", "/clock", self._set_clock),
             ("POST", "/faults", self._add_faults),
@@ -73,7 +70,7 @@ class Admin:
             ("GET", "/calls", self._report),
             ("DELETE", "/calls", self._forget),
         ]
-        return [Route(path, _answering(act), methods=[verb]) for verb, path, act in table]
+        return routes(table)
 
     async def _state(self, _request: Request) -> Any:
         return {
@@ -177,14 +174,3 @@ def _span(request: Request) -> tuple[int, int]:
 
 def _moment(text: str) -> int:
     return int(text) if text.lstrip("-").isdigit() else parse_moment(text)
-
-
-def _answering(act: Callable[[Request], Awaitable[Any]]) -> _Endpoint:
-    async def endpoint(request: Request) -> Response:
-        try:
-            value = await act(request)
-        except (ValueError, LookupError, TypeError, JSONDecodeError) as error:
-            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
-        return Response(msgspec.json.encode(value), media_type="application/json")
-
-    return endpoint
