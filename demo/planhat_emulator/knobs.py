@@ -34,9 +34,10 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         with one key, the later ones or all fail. `partial_status` is the status where some items
         failed. `end_user_needs`: email, or any key. `end_user_without_company`: an error, or
         ignored without a word. `external_id_scope`: an end user, asset or project of another
-        company than the item's is another one, or is moved. `nulls`: clear the field, are ignored,
-        or are an error. `unknown_custom`: custom fields that `World.custom_fields` lacks are kept,
-        dropped or an error.
+        company than the item's is another one, or is moved. `match_by_email`: always where no other
+        key matches, or only an end user whose other keys the item does not contradict. `nulls`:
+        clear the field, are ignored, or are an error. `unknown_custom`: custom fields that
+        `World.custom_fields` lacks are kept, dropped or an error.
     REST (§4, §5)
         `over_limit`: a list's limit above the maximum is lowered, or a 400. `id_in_update`: a body
         with _id is a 400, or its _id is ignored. `created_status` answers POST. `error_bodies` is
@@ -77,6 +78,7 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     end_user_needs: Literal["email", "key"] = "email"
     end_user_without_company: Literal["error", "ignored"] = "error"
     external_id_scope: Literal["company", "tenant"] = "company"
+    match_by_email: Literal["always", "uncontradicted"] = "always"
     nulls: Literal["clear", "ignore", "refuse"] = "clear"
     unknown_custom: Literal["keep", "drop", "refuse"] = "keep"
 

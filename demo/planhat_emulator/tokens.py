@@ -45,7 +45,7 @@ class Tokens:
 
 def _basic(value: str) -> str:
     try:
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+        user, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return ""
-    return "" if password else user
+    return user if colon and not password else ""

@@ -123,6 +123,8 @@ class Upserts:
             found = table.find(key, value)
             if key == "externalId" and table.model.scoped and found:
                 found = self._in_company(found, item)
+            if key == "email" and self._store.knobs.match_by_email == "uncontradicted":
+                found = tuple(one for one in found if not _contradicts(one, item))
             if len(found) == 1 or (found and key != "email"):
                 return found[0]
         return None
@@ -177,7 +179,7 @@ class Upserts:
         """Return an item's fields as they are stored."""
         knobs = self._store.knobs
         fields = {name: value for name, value in item.items() if name not in _SERVER}
-        nulls = [name for name, value in fields.items() if value is None]
+        nulls = _nulls(fields)
         if nulls and knobs.nulls == "refuse":
             raise Unusable(f"{','.join(nulls)} must not be null")
         if knobs.nulls == "ignore" or thing is None:
@@ -218,6 +220,17 @@ class Upserts:
                 taken.append(name)
         if taken:
             raise Unusable(f"{','.join(taken)} duplicated")
+
+
+def _nulls(fields: Thing) -> list[str]:
+    custom = fields.get("custom")
+    within = custom.items() if isinstance(custom, dict) else ()
+    return [name for name, value in (*fields.items(), *within) if value is None]
+
+
+def _contradicts(thing: Thing, item: Thing) -> bool:
+    """Return whether both have a sourceId or an externalId; equal ones would have matched."""
+    return any(thing.get(name) and item.get(name) for name in _UNIQUE)
 
 
 def _keys(thing: Thing, item: Thing) -> Thing:
