@@ -28,10 +28,7 @@ class Administered(Protocol):
     world: World
     faults: Faults
     calls: Requests
-
-    @property
-    def quota(self) -> Quota:
-        """The calls that count against the limits."""
+    quota: Quota
 
 
 class Admin:
@@ -39,9 +36,10 @@ class Admin:
 
     def __init__(self, emulator: Administered) -> None:
         self._emulator = emulator
-        self._world = emulator.world
-        self._faults = emulator.faults
-        self._calls = emulator.calls
+
+    @property
+    def _world(self) -> World:
+        return self._emulator.world
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -81,11 +79,11 @@ class Admin:
         return {"now": format_moment(self._world.clock.now())}
 
     async def _add_faults(self, request: Request) -> Any:
-        self._faults.add(*await request.json())
+        self._emulator.faults.add(*await request.json())
         return {}
 
     async def _clear_faults(self, _request: Request) -> Any:
-        self._faults.clear()
+        self._emulator.faults.clear()
         return {}
 
     async def _set_knobs(self, request: Request) -> Any:
@@ -127,11 +125,11 @@ class Admin:
         return [[*key, total] for key, total in self._world.point_sums().items()]
 
     async def _report(self, _request: Request) -> Any:
-        return self._calls.report()
+        return self._emulator.calls.report()
 
     async def _forget(self, _request: Request) -> Any:
         """Forget the calls, and let the quota begin anew."""
-        self._calls.clear()
+        self._emulator.calls.clear()
         self._emulator.quota.clear()
         return {}
 

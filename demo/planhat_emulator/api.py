@@ -31,29 +31,38 @@ class _Transport(Protocol):
     def abort(self) -> None: ...
 
 
-class PlanhatApi:
-    """The ASGI application of both hosts; `analytics_port` tells them apart."""
+class Served(Protocol):
+    """An emulator, as the interface sees it; `analytics_port` tells its hosts apart."""
 
-    def __init__(self, world: World, tokens: Tokens, faults: Faults, calls: Requests) -> None:
-        self._world = world
-        self._tokens = tokens
-        self._faults = faults
-        self._calls = calls
-        self.quota = Quota()
-        self.analytics_port = 0
+    analytics_port: int
+    world: World
+    tokens: Tokens
+    faults: Faults
+    calls: Requests
+    quota: Quota
+
+
+class PlanhatApi:
+    """The ASGI application of both hosts."""
+
+    def __init__(self, emulator: Served) -> None:
+        self._emulator = emulator
+        self._world = emulator.world
+        self._tokens = emulator.tokens
+        self._calls = emulator.calls
         self._parallel = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
         body = await request.body()
-        on_analytics = scope["server"][1] == self.analytics_port
+        on_analytics = scope["server"][1] == self._emulator.analytics_port
         parts = [unquote(part) for part in scope["raw_path"].decode().split("/")[1:]]
         found = (analytics if on_analytics else rest).find(request.method, parts)
         path, key = found or ("", "")
         entry = self._entry(request, path, body)
         self._calls.note(entry, body)
-        faults = self._faults.take(path, request.method)
+        faults = self._emulator.faults.take(path, request.method)
         with self._calls.running(path, request.method):
             self._parallel += not on_analytics
             try:
@@ -122,7 +131,7 @@ class PlanhatApi:
         Raises:
             Refused: where Planhat refuses it; then it has no effect.
         """
-        if request.scope["server"][1] == self.analytics_port:
+        if request.scope["server"][1] == self._emulator.analytics_port:
             return self._analytics(request, call, body, entry)
         headers = self._admit(request, call)
         if call.verb in _WRITING:
@@ -155,7 +164,7 @@ class PlanhatApi:
         now, knobs = self._world.clock.now(), self._world.knobs
         if knobs.most_parallel is not None and self._parallel > knobs.most_parallel:
             raise too_many({}, 1, now, knobs)
-        headers = self.quota.count(call.token.token, now, knobs)
+        headers = self._emulator.quota.count(call.token.token, now, knobs)
         if not call.path:
             raise Refused(404, "Not found")
         return headers

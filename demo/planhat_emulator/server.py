@@ -29,17 +29,23 @@ class Emulator:
     def __init__(
         self, world: World, api_token: str | None = None, tenant_token: str | None = None
     ) -> None:
-        self.world = world
-        self.faults = Faults()
-        self.calls = Requests()
-        self.tokens = Tokens()
         self.url = ""
         self.analytics_url = ""
         self.api_token = api_token or secrets.token_urlsafe(256)  # as long as Planhat's
         self.tenant_token = tenant_token or str(uuid.uuid4())
+        self.analytics_port = 0
+        self.renew(world)
+
+    def renew(self, world: World) -> None:
+        """Begin anew with another world, without faults and calls; URLs and tokens stay."""
+        self.world = world
+        self.faults = Faults()
+        self.calls = Requests()
+        self.quota = Quota()
+        self.tokens = Tokens()
         self.tokens.add(Token(self.api_token))
         self.tokens.tenants.add(self.tenant_token)
-        self.api = PlanhatApi(world, self.tokens, self.faults, self.calls)
+        self._api = PlanhatApi(self)
 
     @property
     def clock(self) -> Clock:
@@ -51,18 +57,13 @@ class Emulator:
         """The world's knobs; they may be set one by one."""
         return self.world.knobs
 
-    @property
-    def quota(self) -> Quota:
-        """The calls that count against the limits."""
-        return self.api.quota
-
     def application(self) -> ASGIApp:
         """Return the ASGI application: Planhat's paths, and on both ports the emulator's own."""
         own = Starlette(routes=[Mount("/_emulator", routes=Admin(self).routes())])
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             # not a mount: the api needs uvicorn's own `send` to break a connection
-            chosen = own if scope["path"].startswith(_OWN) else self.api
+            chosen = own if scope["path"].startswith(_OWN) else self._api
             await chosen(scope, receive, send)
 
         return application
@@ -79,7 +80,7 @@ def running(
     """
     with listening(host, port) as rest, listening(host, analytics_port) as analytics:
         emulator.url, emulator.analytics_url = base_url(rest), base_url(analytics)
-        emulator.api.analytics_port = analytics.getsockname()[1]
+        emulator.analytics_port = analytics.getsockname()[1]
         with served(emulator.application(), rest, analytics):
             yield
 

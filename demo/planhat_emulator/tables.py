@@ -8,6 +8,7 @@ from planhat_emulator.models import Model
 
 Thing = dict[str, Any]
 _INDEXED = ("sourceId", "externalId", "email")
+_PLACING = {*_INDEXED, "companyId", "domains"}
 
 
 def _key(field: str, value: Any) -> Any:
@@ -60,6 +61,10 @@ class Table:
 
     def change(self, thing: Thing, changes: Thing) -> None:
         """Set fields of an object."""
+        self._sorted = None
+        if changes.keys().isdisjoint(_PLACING):
+            thing.update(changes)
+            return
         self._unindex(thing)
         thing.update(changes)
         self._index(thing)

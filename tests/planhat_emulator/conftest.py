@@ -49,8 +49,14 @@ class Client:
         return answer.json()
 
 
+@pytest.fixture(scope="session")
+def _served() -> Iterator[Emulator]:
+    with serve() as emulator:
+        yield emulator
+
+
 @pytest.fixture
-def planhat() -> Iterator[Client]:
+def planhat(_served: Emulator) -> Iterator[Client]:
     """A tenant with two companies and four end users; u1 is in both companies."""
     world = World(clock=Clock(NOW))
     world.seed(
@@ -68,6 +74,6 @@ def planhat() -> Iterator[Client]:
         projects=[{"externalId": "p1", "name": "Project", "companyId": "extid-beta"}],
         users=1,
     )
-    with serve(world) as emulator, requests.Session() as session:
-        session.trust_env = False
-        yield Client(emulator, session)
+    _served.renew(world)
+    with requests.Session() as session:
+        yield Client(_served, session)
