@@ -3,15 +3,13 @@
 import asyncio
 from typing import Any, Protocol
 
-import msgspec
-from emulation.admin import Act, routes
+from emulation.admin import CommonAdmin, Row, routes
 from emulation.calls import Calls
 from starlette.requests import Request
 from starlette.routing import Route
 
 from pendo_emulator.clock import format_moment, parse_moment
 from pendo_emulator.events import EVER
-from pendo_emulator.knobs import Knobs
 from pendo_emulator.switches import SWITCHES, Emulated
 from pendo_emulator.truth import SUMMED
 
@@ -36,30 +34,29 @@ class Administered(Emulated, Protocol):
 
     region: str
 
+    @property
+    def calls(self) -> Calls:
+        """The calls that were made."""
+
     def arm(self, *names: str) -> None:
         """Bring difficulties about, by the names of their switches."""
 
 
-class Admin:
+class Admin(CommonAdmin):
     """The endpoints; they need no key. Bad input is a 400 with the reason."""
 
-    def __init__(self, emulator: Administered, calls: Calls) -> None:
+    def __init__(self, emulator: Administered) -> None:
+        super().__init__(emulator)
         self._emulator = emulator
         self._world = emulator.world
         self._region = emulator.region
-        self._faults = emulator.faults
-        self._calls = calls
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        table: list[tuple[str, str, Act]] = [
+        table: list[Row] = [
             ("GET", "/", self._state),
-            ("POST", "/clock", self._set_clock),
-            ("POST", "/faults", self._add_faults),
-            ("DELETE", "/faults", self._clear_faults),
             ("GET", "/switches", self._list_switches),
             ("POST", "/switches/{name}", self._arm),
-            ("POST", "/knobs", self._set_knobs),
             ("POST", "/retag", self._retag),
             ("POST", "/events", self._inject),
             ("POST", "/definitions/{kind}", self._define),
@@ -67,10 +64,8 @@ class Admin:
             ("GET", "/truth/sums", self._sums),
             ("GET", "/truth/count", self._count),
             ("GET", "/truth/history", self._history),
-            ("GET", "/calls", self._report),
-            ("DELETE", "/calls", self._forget),
         ]
-        return routes(table)
+        return routes(table, self.common())
 
     async def _state(self, _request: Request) -> Any:
         return {
@@ -79,21 +74,6 @@ class Admin:
             "knobs": self._world.knobs,
             "counts": {kind: self._world.count(kind) for kind in _KINDS},
         }
-
-    async def _set_clock(self, request: Request) -> Any:
-        order = await request.json()
-        if "now" in order:
-            self._world.clock.set(order["now"])
-        self._world.clock.advance(order.get("advance_seconds", 0))
-        return {"now": format_moment(self._world.clock.now())}
-
-    async def _add_faults(self, request: Request) -> Any:
-        self._faults.add(*await request.json())
-        return {}
-
-    async def _clear_faults(self, _request: Request) -> Any:
-        self._faults.clear()
-        return {}
 
     async def _list_switches(self, _request: Request) -> Any:
         return [{"name": one.name, "about": one.about, "fatal": one.fatal} for one in SWITCHES]
@@ -109,12 +89,6 @@ class Admin:
         first, last = (_moment(str(order[name])) for name in ("first", "last"))
         self._world.retag(order["source"], order["from"], order["to"], first, last)
         return {}
-
-    async def _set_knobs(self, request: Request) -> Any:
-        """Set the knobs that are named, and leave the others as they are."""
-        changed = {**msgspec.to_builtins(self._world.knobs), **await request.json()}
-        self._world.knobs = msgspec.convert(changed, Knobs)
-        return self._world.knobs
 
     async def _inject(self, request: Request) -> Any:
         events = await request.json()
@@ -157,13 +131,6 @@ class Admin:
         asked = request.query_params
         start, visitor = _moment(asked["start"]), asked["visitor"]
         return {"rows": await asyncio.to_thread(self._world.history_count, visitor, start)}
-
-    async def _report(self, _request: Request) -> Any:
-        return self._calls.report()
-
-    async def _forget(self, _request: Request) -> Any:
-        self._calls.clear()
-        return {}
 
 
 def _span(request: Request) -> tuple[int, int]:

@@ -65,7 +65,7 @@ class Emulator:
 
     def application(self) -> ASGIApp:
         """Return the ASGI application: Pendo's paths, and the emulator's own."""
-        admin = Admin(self, self.calls)
+        admin = Admin(self)
         api = PendoApi(self.world, self.region, self.keys, self.faults, self.calls)
         application = Starlette(
             routes=[Mount("/_emulator", routes=admin.routes())],

@@ -1,40 +1,26 @@
 """Knows the paths under /_emulator/, by which tests look into an emulator and change it."""
 
-from typing import Any, Protocol
+from typing import Any
 
-import msgspec
-from emulation.admin import Act, routes
+from emulation.admin import CommonAdmin, Row, routes
 from emulation.clock import format_moment
 from starlette.requests import Request
 from starlette.routing import Route
 
 from planhat_emulator.activities import Activity
-from planhat_emulator.faults import Faults
-from planhat_emulator.knobs import Knobs
+from planhat_emulator.emulated import Emulated
 from planhat_emulator.metrics import Point
 from planhat_emulator.models import MODELS
-from planhat_emulator.quota import Quota
-from planhat_emulator.requests_log import Requests
 from planhat_emulator.world import World, day
 
 _KINDS = (*MODELS, "activities", "points", "failed", "created")
 
 
-class Administered(Protocol):
-    """An emulator, as its own paths see it."""
-
-    url: str
-    analytics_url: str
-    world: World
-    faults: Faults
-    calls: Requests
-    quota: Quota
-
-
-class Admin:
+class Admin(CommonAdmin):
     """The endpoints; they need no token. Bad input is a 400 with the reason."""
 
-    def __init__(self, emulator: Administered) -> None:
+    def __init__(self, emulator: Emulated) -> None:
+        super().__init__(emulator)
         self._emulator = emulator
 
     @property
@@ -43,12 +29,8 @@ class Admin:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        table: list[tuple[str, str, Act]] = [
+        table: list[Row] = [
             ("GET", "/", self._state),
-            ("POST", "/clock", self._set_clock),
-            ("POST", "/faults", self._add_faults),
-            ("DELETE", "/faults", self._clear_faults),
-            ("POST", "/knobs", self._set_knobs),
             ("POST", "/seed", self._seed),
             ("GET", "/activities", self._activities),
             ("GET", "/points", self._points),
@@ -57,10 +39,8 @@ class Admin:
             ("GET", "/truth/count", self._count),
             ("GET", "/truth/activity_sums", self._activity_sums),
             ("GET", "/truth/point_sums", self._point_sums),
-            ("GET", "/calls", self._report),
-            ("DELETE", "/calls", self._forget),
         ]
-        return routes(table)
+        return routes(table, self.common())
 
     async def _state(self, _request: Request) -> Any:
         return {
@@ -70,27 +50,6 @@ class Admin:
             "knobs": self._world.knobs,
             "counts": {kind: self._world.count(kind) for kind in _KINDS},
         }
-
-    async def _set_clock(self, request: Request) -> Any:
-        order = await request.json()
-        if "now" in order:
-            self._world.clock.set(order["now"])
-        self._world.clock.advance(order.get("advance_seconds", 0))
-        return {"now": format_moment(self._world.clock.now())}
-
-    async def _add_faults(self, request: Request) -> Any:
-        self._emulator.faults.add(*await request.json())
-        return {}
-
-    async def _clear_faults(self, _request: Request) -> Any:
-        self._emulator.faults.clear()
-        return {}
-
-    async def _set_knobs(self, request: Request) -> Any:
-        """Set the knobs that are named, and leave the others as they are."""
-        changed = {**msgspec.to_builtins(self._world.knobs), **await request.json()}
-        self._world.knobs = msgspec.convert(changed, Knobs)
-        return self._world.knobs
 
     async def _seed(self, request: Request) -> Any:
         """Read {model's path: a number, or an array of objects}."""
@@ -124,14 +83,10 @@ class Admin:
     async def _point_sums(self, _request: Request) -> Any:
         return [[*key, total] for key, total in self._world.point_sums().items()]
 
-    async def _report(self, _request: Request) -> Any:
-        return self._emulator.calls.report()
-
-    async def _forget(self, _request: Request) -> Any:
+    async def _forget(self, request: Request) -> Any:
         """Forget the calls, and let the quota begin anew."""
-        self._emulator.calls.clear()
         self._emulator.quota.clear()
-        return {}
+        return await super()._forget(request)
 
 
 def _shown_activity(one: Activity) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from contextlib import suppress
 from typing import Any, Protocol, cast
 from urllib.parse import unquote
@@ -14,14 +15,14 @@ from starlette.types import Receive, Scope, Send
 
 from planhat_emulator import analytics, rest
 from planhat_emulator.answers import Answer, Call, in_form, refusal
-from planhat_emulator.faults import Fault, Faults
-from planhat_emulator.quota import Quota, limit_headers, retry_after, too_many
+from planhat_emulator.emulated import Emulated
+from planhat_emulator.faults import Fault
+from planhat_emulator.quota import limit_headers, retry_after, too_many
 from planhat_emulator.refusals import Refused
-from planhat_emulator.requests_log import Entry, Requests, digest
-from planhat_emulator.tokens import Token, Tokens
-from planhat_emulator.world import World
+from planhat_emulator.requests_log import Entry, digest
+from planhat_emulator.tokens import Token
 
-_LINGER_NOT = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s, so that RST is sent
+_LINGER_NOT = struct.pack("ii", 1, 0)  # struct linger: on, 0 s, so that a reset is sent
 _WRITING = ("POST", "PUT")
 _decode = msgspec.json.Decoder().decode
 
@@ -31,21 +32,10 @@ class _Transport(Protocol):
     def abort(self) -> None: ...
 
 
-class Served(Protocol):
-    """An emulator, as the interface sees it; `analytics_port` tells its hosts apart."""
-
-    analytics_port: int
-    world: World
-    tokens: Tokens
-    faults: Faults
-    calls: Requests
-    quota: Quota
-
-
 class PlanhatApi:
     """The ASGI application of both hosts."""
 
-    def __init__(self, emulator: Served) -> None:
+    def __init__(self, emulator: Emulated) -> None:
         self._emulator = emulator
         self._world = emulator.world
         self._tokens = emulator.tokens
