@@ -17,6 +17,8 @@ NO_COMPANY = "no such end user, and no company to create one in"
 AMBIGUOUS = "several end users"
 BAD_DATE = "date is not valid"
 BAD_COUNT = "count must be a number"
+BAD_ACTION = "action must be a string"
+BAD_WEIGHT = "weight must be a number"
 NO_OBJECT = "item must be an object"
 
 
@@ -70,11 +72,15 @@ class Activities:
             external_id = external_id or get("euExtId") or get("id")
             company = company or get("cId")
             count = get("count", 1)
-            if count.__class__ is not int and count.__class__ is not float:
-                raise Unusable(BAD_COUNT)
+        action, weight = get("action"), get("weight", 1)
+        if action is not None and action.__class__ is not str:
+            raise Unusable(BAD_ACTION)
+        for value, reason in ((count, BAD_COUNT), (weight, BAD_WEIGHT)):
+            if value.__class__ is not int and value.__class__ is not float:
+                raise Unusable(reason)
         date = self._date(get("date"), now)
-        end_user = self._end_user(external_id, get("email"), company, item)
-        return Activity(end_user, get("action"), date, count, get("weight", 1), get("info"), now)
+        end_user = self._end_user(_text(external_id), _text(get("email")), company, item)
+        return Activity(end_user, action, date, count, weight, get("info"), now)
 
     def _date(self, value: Any, now: int) -> int:
         if value is None:
@@ -86,16 +92,14 @@ class Activities:
                 return now
             raise Unusable(BAD_DATE) from None
 
-    def _end_user(self, external_id: Any, email: Any, company: Any, item: Thing) -> Thing:
+    def _end_user(self, external_id: str, email: str, company: Any, item: Thing) -> Thing:
         """Return the end user that an item is about, perhaps a new one (§2.4)."""
-        by_id = isinstance(external_id, str) and external_id
-        by_email = isinstance(email, str) and email
-        if not by_id and not by_email:
+        if not external_id and not email:
             raise Unusable(NO_KEY)
         find = self._store.tables["endusers"].find
         knobs = self._store.knobs
-        found = find("externalId", external_id) if by_id else ()
-        if by_email and (not found or knobs.precedence == "email"):
+        found = find("externalId", external_id) if external_id else ()
+        if email and (not found or knobs.precedence == "email"):
             found = find("email", email) or found
         if len(found) == 1 and knobs.company_mismatch == "existing":
             return found[0]
@@ -111,7 +115,7 @@ class Activities:
             raise Unusable(AMBIGUOUS)
         return found[-1 if ambiguous == "last" else 0]
 
-    def _create(self, external_id: Any, email: Any, place: Thing | None, item: Thing) -> Thing:
+    def _create(self, external_id: str, email: str, place: Thing | None, item: Thing) -> Thing:
         knob = self._store.knobs.create_end_users
         if knob == "never":
             raise Unusable(NO_END_USER)
@@ -125,3 +129,8 @@ class Activities:
         made = self._store.add("endusers", fields)
         self.created.append(made)
         return made
+
+
+def _text(value: Any) -> str:
+    """Return a key; what is no string is none."""
+    return value if isinstance(value, str) else ""

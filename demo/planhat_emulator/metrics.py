@@ -1,7 +1,7 @@
 """Knows custom metrics: which items are points, and of what (API facts §3)."""
 
-import math
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -112,7 +112,7 @@ class Metrics:
             except ValueError:
                 value = None
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
+        if not number or not abs(value) <= sys.float_info.max:  # NaN is not, either
             raise Unusable("value must be a number")
         found: float = value
         return found

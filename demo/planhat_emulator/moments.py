@@ -5,6 +5,7 @@ from typing import Any
 from emulation.clock import parse_moment
 
 DAY = 86_400_000  # ms
+_END = 253_402_300_800_000  # ms; the year 10000
 _MOST = 100_000  # dates that are remembered; items of one body share few
 
 
@@ -23,7 +24,7 @@ class Moments:
         if isinstance(value, str):
             known = self._known.get(value)
             return self._parse(value) if known is None else known
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _END:
             return value
         raise ValueError("no date")
 

@@ -22,6 +22,13 @@ _LISTS = (
 )
 _COUNTS = ("created", "updated", "nonupdates")
 _UNIQUE = ("sourceId", "externalId")
+_TYPES: dict[str, tuple[type, str]] = {
+    "sourceId": (str, "a string"),
+    "externalId": (str, "a string"),
+    "email": (str, "a string"),
+    "domains": (list, "an array"),
+    "custom": (dict, "an object"),
+}
 _SERVER = ("_id", "companyName", "createDate", "updatedAt", "__v")
 
 
@@ -179,6 +186,7 @@ class Upserts:
         """Return an item's fields as they are stored."""
         knobs = self._store.knobs
         fields = {name: value for name, value in item.items() if name not in _SERVER}
+        _check_types(fields)
         nulls = _nulls(fields)
         if nulls and knobs.nulls == "refuse":
             raise Unusable(f"{','.join(nulls)} must not be null")
@@ -220,6 +228,13 @@ class Upserts:
                 taken.append(name)
         if taken:
             raise Unusable(f"{','.join(taken)} duplicated")
+
+
+def _check_types(fields: Thing) -> None:
+    for name, (kind, text) in _TYPES.items():
+        value = fields.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise Unusable(f"{name} must be {text}")
 
 
 def _nulls(fields: Thing) -> list[str]:

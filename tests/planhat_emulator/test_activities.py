@@ -171,7 +171,7 @@ def test_dates_are_days_of_utc(planhat: Any, date: Any, expected: str) -> None:
     assert list(planhat.world.activity_sums()) == [("u2", "x", expected)]
 
 
-@pytest.mark.parametrize("date", ["yesterday", "", "2026-13-01", True, [1]])
+@pytest.mark.parametrize("date", ["yesterday", "", "2026-13-01", True, [1], -1, 10**18, 1.5])
 @pytest.mark.parametrize(("knob", "stored"), [("drop", 0), ("now", 1)])
 def test_a_bad_date_is_a_knob(planhat: Any, date: Any, knob: str, stored: int) -> None:
     planhat.knobs.bad_date = knob
@@ -181,7 +181,21 @@ def test_a_bad_date_is_a_knob(planhat: Any, date: Any, knob: str, stored: int) -
     assert planhat.world.count("failed") == 1 - stored
 
 
-@pytest.mark.parametrize("bad", [7, "x", None, [], {"externalId": "u2", "count": "3"}, {}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        7,
+        "x",
+        None,
+        [],
+        {},
+        {"externalId": ["u2"]},
+        {"externalId": 7, "email": {"a": 1}},
+        {"externalId": "u2", "count": "3"},
+        {"externalId": "u2", "weight": None},
+        {"externalId": "u2", "action": ["x"]},
+    ],
+)
 def test_bad_items_are_dropped_and_their_siblings_stored(planhat: Any, bad: Any) -> None:
     answer = planhat.post("/analytics/bulk", [bad, {"externalId": "u2"}])
 

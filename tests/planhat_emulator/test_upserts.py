@@ -175,6 +175,25 @@ def test_end_users_are_duplicated_within_a_company(
     assert _put(planhat, "endusers", *items)[1]["created"] == created
 
 
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"externalId": ["x"]}, "externalId must be a string"),
+        ({"sourceId": {"a": 1}}, "sourceId must be a string"),
+        ({"email": 7}, "email must be a string"),
+        ({"domains": "x.io"}, "domains must be an array"),
+        ({"custom": 7}, "custom must be an object"),
+    ],
+)
+def test_fields_of_another_type_are_errors(
+    planhat: Any, fields: dict[str, Any], error: str
+) -> None:
+    planhat.knobs.error_entries = "string"
+    status, body = _put(planhat, "companies", {"name": "New", **fields})
+
+    assert (status, body["createdErrors"], planhat.world.count("companies")) == (400, [error], 2)
+
+
 @pytest.mark.parametrize(("knob", "counts"), [("always", (0, 1)), ("uncontradicted", (1, 0))])
 def test_an_email_of_an_end_user_with_another_external_id_is_a_knob(
     planhat: Any, knob: str, counts: tuple[int, int]
