@@ -16,6 +16,7 @@ from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
+from planhat_emulator.knobs import Knobs
 from tap_pendo.catalog import CATALOG
 from tap_pendo.objects import Derived
 from tap_pendo.tap import TapPendo
@@ -70,6 +71,7 @@ def documents(root: Path) -> dict[Path, str]:
         "streams": stream_table(catalog),
         "switches": switch_table(),
         "faults": fault_table(),
+        "knobs": knob_table(),
     }
     in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
@@ -179,6 +181,20 @@ def fault_table() -> str:
         for one in SWITCHES
     ]
     return _table(("Name", "What is difficult", *kinds), lines)
+
+
+def knob_table() -> str:
+    """One line for each knob of the emulated Planhat, its default first."""
+    described = t.get_type_hints(Knobs, include_extras=True)
+    defaults = Knobs()
+    lines = []
+    for name, hint in described.items():
+        default = getattr(defaults, name)
+        allowed = t.get_args(hint.__origin__) if t.get_origin(hint.__origin__) is t.Literal else ()
+        others = [value for value in allowed if value != default]
+        values = ", ".join(f"`{json.dumps(value)}`" for value in (default, *others))
+        lines.append((f"`{name}`", values, hint.__metadata__[0].description))
+    return _table(("Knob", "Default, others", "What is unsettled"), lines)
 
 
 def setting_table(settings: dict[str, Rule]) -> str:

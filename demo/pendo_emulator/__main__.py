@@ -2,11 +2,11 @@
 
 import argparse
 import json
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
+
+from emulation.waiting import until_told_to_stop
 
 from pendo_emulator.clock import Clock, format_moment
 from pendo_emulator.keys import REGIONS, Key
@@ -51,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.key:
         emulator.keys.add(Key(options.key, options.region))
     emulator.arm(*options.fault)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = until_told_to_stop()
     with running(emulator, options.host, options.port):
         _announce(emulator, options.key or emulator.key, options.url_file)
         stop.wait()

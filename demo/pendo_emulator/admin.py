@@ -1,23 +1,18 @@
 """Knows the paths under /_emulator/, by which tests look into an emulator and change it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from json import JSONDecodeError
 from typing import Any, Protocol
 
-import msgspec
+from emulation.admin import CommonAdmin, Row, routes
+from emulation.calls import Calls
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pendo_emulator.calls import Calls
 from pendo_emulator.clock import format_moment, parse_moment
 from pendo_emulator.events import EVER
-from pendo_emulator.knobs import Knobs
 from pendo_emulator.switches import SWITCHES, Emulated
 from pendo_emulator.truth import SUMMED
 
-_Endpoint = Callable[[Request], Awaitable[Response]]
 _KINDS = (
     "app",
     "page",
@@ -39,30 +34,29 @@ class Administered(Emulated, Protocol):
 
     region: str
 
+    @property
+    def calls(self) -> Calls:
+        """The calls that were made."""
+
     def arm(self, *names: str) -> None:
         """Bring difficulties about, by the names of their switches."""
 
 
-class Admin:
+class Admin(CommonAdmin):
     """The endpoints; they need no key. Bad input is a 400 with the reason."""
 
-    def __init__(self, emulator: Administered, calls: Calls) -> None:
+    def __init__(self, emulator: Administered) -> None:
+        super().__init__(emulator)
         self._emulator = emulator
         self._world = emulator.world
         self._region = emulator.region
-        self._faults = emulator.faults
-        self._calls = calls
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        table: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
+        table: list[Row] = [
             ("GET", "/", self._state),
-            ("POST", "/clock", self._set_clock),
-            ("POST", "/faults", self._add_faults),
-            ("DELETE", "/faults", self._clear_faults),
             ("GET", "/switches", self._list_switches),
             ("POST", "/switches/{name}", self._arm),
-            ("POST", "/knobs", self._set_knobs),
             ("POST", "/retag", self._retag),
             ("POST", "/events", self._inject),
             ("POST", "/definitions/{kind}", self._define),
@@ -70,10 +64,8 @@ class Admin:
             ("GET", "/truth/sums", self._sums),
             ("GET", "/truth/count", self._count),
             ("GET", "/truth/history", self._history),
-            ("GET", "/calls", self._report),
-            ("DELETE", "/calls", self._forget),
         ]
-        return [Route(path, _answering(act), methods=[verb]) for verb, path, act in table]
+        return routes(table, self.common())
 
     async def _state(self, _request: Request) -> Any:
         return {
@@ -82,21 +74,6 @@ class Admin:
             "knobs": self._world.knobs,
             "counts": {kind: self._world.count(kind) for kind in _KINDS},
         }
-
-    async def _set_clock(self, request: Request) -> Any:
-        order = await request.json()
-        if "now" in order:
-            self._world.clock.set(order["now"])
-        self._world.clock.advance(order.get("advance_seconds", 0))
-        return {"now": format_moment(self._world.clock.now())}
-
-    async def _add_faults(self, request: Request) -> Any:
-        self._faults.add(*await request.json())
-        return {}
-
-    async def _clear_faults(self, _request: Request) -> Any:
-        self._faults.clear()
-        return {}
 
     async def _list_switches(self, _request: Request) -> Any:
         return [{"name": one.name, "about": one.about, "fatal": one.fatal} for one in SWITCHES]
@@ -112,12 +89,6 @@ class Admin:
         first, last = (_moment(str(order[name])) for name in ("first", "last"))
         self._world.retag(order["source"], order["from"], order["to"], first, last)
         return {}
-
-    async def _set_knobs(self, request: Request) -> Any:
-        """Set the knobs that are named, and leave the others as they are."""
-        changed = {**msgspec.to_builtins(self._world.knobs), **await request.json()}
-        self._world.knobs = msgspec.convert(changed, Knobs)
-        return self._world.knobs
 
     async def _inject(self, request: Request) -> Any:
         events = await request.json()
@@ -161,13 +132,6 @@ class Admin:
         start, visitor = _moment(asked["start"]), asked["visitor"]
         return {"rows": await asyncio.to_thread(self._world.history_count, visitor, start)}
 
-    async def _report(self, _request: Request) -> Any:
-        return self._calls.report()
-
-    async def _forget(self, _request: Request) -> Any:
-        self._calls.clear()
-        return {}
-
 
 def _span(request: Request) -> tuple[int, int]:
     """Return first and last of the query, epoch milliseconds or ISO 8601, as milliseconds."""
@@ -177,14 +141,3 @@ def _span(request: Request) -> tuple[int, int]:
 
 def _moment(text: str) -> int:
     return int(text) if text.lstrip("-").isdigit() else parse_moment(text)
-
-
-def _answering(act: Callable[[Request], Awaitable[Any]]) -> _Endpoint:
-    async def endpoint(request: Request) -> Response:
-        try:
-            value = await act(request)
-        except (ValueError, LookupError, TypeError, JSONDecodeError) as error:
-            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
-        return Response(msgspec.json.encode(value), media_type="application/json")
-
-    return endpoint

@@ -7,12 +7,13 @@ from email.utils import format_datetime
 from typing import Any
 
 import msgspec
+from emulation.calls import Calls
+from emulation.serving import Disconnect
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pendo_emulator.body import cut, encode, in_pieces
-from pendo_emulator.calls import Calls
 from pendo_emulator.faults import Fault, Faults
 from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
@@ -24,10 +25,6 @@ from pendo_emulator.world import World
 _AGGREGATION = "/api/v1/aggregation"
 _VERIFY = "/api/v1/token/verify"
 _READING = ("GET", "HEAD")
-
-
-class Disconnect(Exception):  # noqa: N818 -- it is ordered, not an error
-    """The connection is to end here, in the middle of the body."""
 
 
 class PendoApi:

@@ -1,9 +1,9 @@
 """Knows the faults that someone has ordered: what goes wrong, for which calls, how often."""
 
-import threading
 from typing import Any, Literal
 
 import msgspec
+from emulation.orders import Orders
 
 _Kind = Literal[
     "status",
@@ -67,27 +67,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         )
 
 
-class Faults:
+class Faults(Orders[Fault]):
     """The faults in force: `times` counts down (None: for ever), `after` lets calls pass first."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._faults: list[Fault] = []
-
-    def add(self, *faults: dict[str, Any]) -> None:
-        """Order faults.
-
-        Raises:
-            ValueError: for an unknown field or kind.
-        """
-        known = [msgspec.convert(fault, Fault) for fault in faults]
-        with self._lock:
-            self._faults += known
-
-    def clear(self) -> None:
-        """Forget every fault."""
-        with self._lock:
-            self._faults.clear()
+        super().__init__(Fault)
 
     def take(self, path: str, source: str, hours: float) -> dict[str, Fault]:
         """Return the faults that befall this call, at most one of each stage, and count them.
@@ -95,25 +79,13 @@ class Faults:
         The stages are pace, answer, size, rows and body; a call that fails has no rows and no body.
         """
         taken: dict[str, Fault] = {}
-        with self._lock:
-            for stage, kinds in _STAGES.items():
-                fault = self._first(kinds, path, source, hours)
-                if fault:
-                    taken[stage] = fault
-                    if fault.kind == "status":
-                        break
+        for stage, kinds in _STAGES.items():
+            fault = self._first(kinds, path, source, hours)
+            if fault:
+                taken[stage] = fault
+                if fault.kind == "status":
+                    break
         return taken
 
     def _first(self, kinds: tuple[str, ...], path: str, source: str, hours: float) -> Fault | None:
-        for fault in self._faults:
-            if fault.kind not in kinds or fault.times == 0:
-                continue
-            if not fault.befalls(path, source, hours):
-                continue
-            if fault.after:
-                fault.after -= 1
-                continue
-            if fault.times is not None:
-                fault.times -= 1
-            return fault
-        return None
+        return self.first(lambda fault: fault.kind in kinds and fault.befalls(path, source, hours))

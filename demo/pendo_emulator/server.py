@@ -1,22 +1,19 @@
 """Knows how an emulator is served: one application, one socket on this machine, one thread."""
 
-import logging
 import secrets
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import uvicorn
+from emulation.calls import Calls
+from emulation.serving import Breaking, base_url, listening, served
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from pendo_emulator.admin import Admin
-from pendo_emulator.api import Disconnect, PendoApi
-from pendo_emulator.calls import Calls
+from pendo_emulator.api import PendoApi
 from pendo_emulator.clock import Clock
 from pendo_emulator.faults import Faults
 from pendo_emulator.keys import Key, Keys
@@ -25,9 +22,6 @@ from pendo_emulator.switches import switch
 from pendo_emulator.world import World
 
 _QUICK = 1  # gzip level: the best costs more time than the rows do
-_BACKLOG = 128
-_KEEP_ALIVE = 75  # seconds: longer than clients let a connection rest
-_GRACE = 1  # seconds that answers in hand have when the server stops
 
 
 class Emulator:
@@ -71,12 +65,12 @@ class Emulator:
 
     def application(self) -> ASGIApp:
         """Return the ASGI application: Pendo's paths, and the emulator's own."""
-        admin = Admin(self, self.calls)
+        admin = Admin(self)
         api = PendoApi(self.world, self.region, self.keys, self.faults, self.calls)
         application = Starlette(
             routes=[Mount("/_emulator", routes=admin.routes())],
             middleware=[
-                Middleware(_Breaking),
+                Middleware(Breaking),
                 Middleware(GZipMiddleware, minimum_size=500, compresslevel=_QUICK),
             ],
         )
@@ -85,62 +79,17 @@ class Emulator:
         return application
 
 
-class _Breaking:
-    """Ends the connection without a word where the answer is to break off."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except Disconnect:
-            return  # an answer left unfinished makes uvicorn close the connection
-
-
-def _unless_broken(record: logging.LogRecord) -> bool:
-    return "without completing response" not in record.getMessage()
-
-
-def _make_server(emulator: Emulator) -> uvicorn.Server:
-    """Return the server of an emulator; it logs only what goes wrong against its will."""
-    logging.getLogger("uvicorn.error").addFilter(_unless_broken)
-    config = uvicorn.Config(
-        emulator.application(),
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    return uvicorn.Server(config)
-
-
 @contextmanager
 def running(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[None]:
     """Serve an emulator from a thread, until the context ends; port 0 takes a free one.
 
-    The socket listens before the thread runs, so nobody needs to wait for the server.
-
     Raises:
         OSError: when the port is taken.
     """
-    server = _make_server(emulator)
-    with socket.create_server((host, port), backlog=_BACKLOG) as sock:
-        # asyncio does so only for sockets made as IPPROTO_TCP; without, each answer takes 40 ms
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        emulator.url = f"http://{host}:{sock.getsockname()[1]}"
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        try:
+    with listening(host, port) as sock:
+        emulator.url = base_url(sock)
+        with served(emulator.application(), sock):
             yield
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @contextmanager

@@ -73,8 +73,8 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
         "README.md": ["streams", "settings of tap-pendo"],
         "tap-pendo/README.md": ["streams", "settings of tap-pendo"],
         "target-planhat/README.md": ["settings of target-planhat"],
-        "demo/README.md": ["switches"],
         "docs/faults.md": ["faults"],
+        "demo/README.md": ["switches", "knobs"],
         "meltano.yml": [
             "select of tap-pendo",
             "settings of tap-pendo",

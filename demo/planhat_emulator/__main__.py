@@ -1,0 +1,104 @@
+"""Knows the command line: `planhat-emulator` serves one tenant until it is told to stop."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from emulation.clock import Clock, format_moment
+from emulation.waiting import until_told_to_stop
+
+from planhat_emulator.knobs import Knobs
+from planhat_emulator.models import MODELS
+from planhat_emulator.server import Emulator, running
+from planhat_emulator.world import World
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="planhat-emulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="of REST; 0 takes a free one")
+    parser.add_argument("--analytics-port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--now", help="stop the clock at this ISO 8601 time")
+    parser.add_argument("--key", help="the api token; a random one if not given")
+    parser.add_argument("--tenant-token", help="a random UUID if not given")
+    for path in MODELS:
+        parser.add_argument(f"--{path}", type=int, default=0, help=f"how many {path} there are")
+    parser.add_argument("--seed-file", type=Path, help="JSON: arrays of objects by model's path")
+    parser.add_argument(
+        "--knob",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"set one of {', '.join(Knobs.__struct_fields__)}",
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help='order a fault, such as \'{"kind": "status", "status": 429, "path": "/endusers"}\'',
+    )
+    parser.add_argument("--url-file", type=Path, help="write the URL of REST into this file")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Prints one JSON line when ready: url, key, analytics_url, tenant_token, now.
+    """
+    options = _arguments(arguments)
+    try:
+        emulator = _emulator(options)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"planhat-emulator: {error}\n")
+        return 2
+    stop = until_told_to_stop()
+    with running(emulator, options.host, options.port, options.analytics_port):
+        _announce(emulator, options.url_file)
+        stop.wait()
+    return 0
+
+
+def _emulator(options: argparse.Namespace) -> Emulator:
+    world = World(clock=Clock(options.now))
+    world.knobs = _knobs(options.knob)
+    if options.seed_file:
+        world.seed(**json.loads(options.seed_file.read_text(encoding="utf-8")))
+    world.seed(**{path: getattr(options, path) for path in MODELS})
+    emulator = Emulator(world, options.key, options.tenant_token)
+    emulator.faults.add(*(json.loads(fault) for fault in options.fault))
+    return emulator
+
+
+def _knobs(orders: Sequence[str]) -> Knobs:
+    """Return knobs that are set as `NAME=VALUE` says; a value is JSON, or else a text."""
+    values = {}
+    for order in orders:
+        name, _, text = order.partition("=")
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return msgspec.convert(values, Knobs)
+
+
+def _announce(emulator: Emulator, url_file: Path | None) -> None:
+    if url_file:
+        url_file.write_text(emulator.url + "\n", encoding="utf-8")
+    ready = {
+        "url": emulator.url,
+        "key": emulator.api_token,
+        "analytics_url": emulator.analytics_url,
+        "tenant_token": emulator.tenant_token,
+        "now": format_moment(emulator.clock.now()),
+    }
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""Knows how a request or an item is refused."""
+
+
+class Refused(Exception):  # noqa: N818 -- Planhat refuses; the emulator has no error
+    """A refusal of a request: a status, a message and headers."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.headers = headers or {}
+
+
+class Unusable(Exception):  # noqa: N818 -- as above
+    """A refusal of one item; the text is the reason."""
