@@ -11,7 +11,7 @@ import pytest
 from tap_pendo import decoding
 from tap_pendo.catalog import CATALOG
 from tap_pendo.client import PendoClient
-from tap_pendo.errors import RefusedError, UnavailableError
+from tap_pendo.errors import UnavailableError
 from tap_pendo.objects import Events
 from tap_pendo.windows import from_text, to_ms
 
@@ -320,47 +320,29 @@ def test_unsorted_answers_that_are_too_large_are_split_too(
     assert any(hours(body) < 8 for body in asked) is (limit == 40)
 
 
-@pytest.fixture
-def sorts_refused(monkeypatch: pytest.MonkeyPatch) -> list[Body]:
-    """Let Pendo refuse to sort by more than two fields."""
-    refused: list[Body] = []
-    real = PendoClient.rows
-
-    def strict(
-        self: PendoClient, body: Body, traffic: Traffic | None = None, tries: int | None = None
-    ) -> Iterator[list[Record]]:
-        if any(len(step.get("sort", ())) > 2 for step in body["request"]["pipeline"]):
-            refused.append(body)
-            raise RefusedError("400 bad pipeline: sort: too many fields", 400)
-        return real(self, body, traffic, tries)
-
-    monkeypatch.setattr(PendoClient, "rows", strict)
-    return refused
-
-
 def test_a_sort_that_pendo_refuses_is_done_here(
-    tap: TapRunner, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = tap.run(start_date="2026-02-20", select=FEATURES)
-    refused = request.getfixturevalue("sorts_refused")
+    tap.pendo.knobs.max_sort_fields = 2
     output = tap.run(start_date="2026-02-20", select=FEATURES)
     assert tap.exit_code == 0
     assert_same(rows(output), rows(whole))
     assert caplog.text.count("Pendo refuses to sort its rows") == 1
     # those that were on their way; the later windows know
-    assert 1 <= len(refused) <= 4
+    assert 1 <= tap.pendo.calls.statuses[400] <= 4
     assert len(output.records("sync_windows")) > 4
 
 
 def test_a_refusal_that_is_not_about_the_order_is_told_as_it_is(
-    tap: TapRunner, sorts_refused: list[Body], caplog: pytest.LogCaptureFixture
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fault = {"kind": "status", "status": 400, "text": "nothing", "times": None}
-    tap.pendo.faults.add({**fault, "source": "featureEvents"})
-    tap.run(start_date=START, select=FEATURES)
+    fault = {"kind": "status", "status": 400, "source": "featureEvents", "times": 1}
+    tap.pendo.faults.add({**fault, "text": "no such thing"}, {**fault, "times": None})
+    tap.run(start_date=START, select=FEATURES, concurrency=1)
     assert tap.exit_code == 1
-    assert sorts_refused
-    assert "feature_events failed: 400 bad pipeline: sort: too many fields" in caplog.text
+    # the first refusal, not that of the second way
+    assert "feature_events failed: /api/v1/aggregation: 400 no such thing" in caplog.text
     assert "Pendo refuses to sort" not in caplog.text
 
 

@@ -11,7 +11,6 @@ from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from tap_pendo.catalog import CATALOG
 from tap_pendo.objects import EachOf, Events
-from tap_pendo.planning import ROWS_PER_SECOND, pages, run_plan
 from tap_pendo.windows import UTC
 
 from tests.conftest import NOW, TapRunner
@@ -339,34 +338,6 @@ def test_a_state_that_cannot_be_gone_on_from_is_told(plan: Planner) -> None:
     assert "setting `period`" in found["page_events"]["problem"]
     assert found["page_events"]["calls"] is None
     assert found["feature_events"]["problem"] is None
-
-
-def test_minutes_come_from_the_time_of_counts_from_concurrency_and_from_rows(
-    plan: Planner,
-) -> None:
-    ticks = iter(range(0, 100_000, 30))
-    made = plan.tap.tap(concurrency=2)
-    made.run.clock = lambda: float(next(ticks))
-    names = ("pages", "visitors", "guide_history")
-    found = {
-        entry.stream: entry
-        for entry in run_plan(made.run, [made.streams[name] for name in names]).entries
-    }
-    made.run.client.close()
-
-    visitors, history = found["visitors"].planned, found["guide_history"].planned
-    assert visitors.rows
-    assert history.calls
-    assert found["visitors"].minutes == pytest.approx(0.5 + visitors.rows / ROWS_PER_SECOND / 60)
-    assert found["pages"].minutes == pytest.approx(0.5)
-    assert found["guide_history"].minutes == pytest.approx((history.calls + 1) // 2 * 0.5)
-
-
-@pytest.mark.parametrize(
-    ("rows", "size", "expected"), [(0, 10, 1), (9, 10, 1), (10, 10, 3), (19, 10, 3), (20, 10, 4)]
-)
-def test_a_second_page_costs_a_count_too(rows: int, size: int, expected: int) -> None:
-    assert pages(rows, size) == expected
 
 
 def test_people_get_a_table_with_a_total_and_what_was_assumed(plan: Planner) -> None:

@@ -7,7 +7,6 @@ import typing as t
 from functools import cached_property
 
 import msgspec
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import grouping
 from tap_pendo.client import MAX_TRIES
@@ -17,7 +16,7 @@ from tap_pendo.pipelines import READ_AT, WINDOW_START
 from tap_pendo.planning import Planned
 from tap_pendo.shapes import ANY, EXTRA, STRING, TIME, Field, Shape
 from tap_pendo.streams import base
-from tap_pendo.streams.base import PendoStream, Record, object_schema
+from tap_pendo.streams.base import Record, WholeStream, object_schema
 from tap_pendo.streams.windowed import PlainRead, WindowedStream
 from tap_pendo.windows import DAY, HOUR, Window, from_ms, to_ms, to_text
 
@@ -161,7 +160,7 @@ class AggregationRows:
         return None
 
 
-class SnapshotStream(PendoStream):
+class SnapshotStream(WholeStream):
     """An aggregation without grain: a full table at each run; rows carry `read_at`."""
 
     def __init__(self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline) -> None:
@@ -169,11 +168,6 @@ class SnapshotStream(PendoStream):
         self._columns = Columns(tap, run, pipeline)
         super().__init__(tap, run, row, None)
         self.primary_keys = pipeline.primary_keys
-
-    @property
-    def replication_method(self) -> str:
-        """Always whole: a snapshot is."""
-        return REPLICATION_FULL_TABLE
 
     @property
     def schema(self) -> dict[str, t.Any]:

@@ -11,6 +11,7 @@ from collections import Counter
 import msgspec
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo.client import MAX_TRIES
 from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, TapError
@@ -261,6 +262,15 @@ class PendoStream(Stream):
             self._write_batch_message(encoding=encoding, manifest=manifest)
             self.settle()
         self.settle()
+
+
+class WholeStream(PendoStream):
+    """A stream that is read anew each run: Pendo has no other way, whatever a catalogue says."""
+
+    @property
+    def replication_method(self) -> str:
+        """Always the full table."""
+        return REPLICATION_FULL_TABLE
 
 
 def object_schema(properties: Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import typing as t
 
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
-
 from tap_pendo import aggregation, grouping
 from tap_pendo.errors import RefusedError, StreamError
 from tap_pendo.planning import Planned
 from tap_pendo.prefetch import in_order
-from tap_pendo.streams.base import ROW_ID, PendoStream, Record, object_schema
+from tap_pendo.streams.base import ROW_ID, Record, WholeStream, object_schema
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +25,7 @@ if t.TYPE_CHECKING:
 _NOT_FOUND = 404
 
 
-class ListStream(PendoStream):
+class ListStream(WholeStream):
     """One list. Records carry a version, which is activated after a complete read."""
 
     def __init__(
@@ -41,11 +39,6 @@ class ListStream(PendoStream):
         self.primary_keys = row.keys or ("row_id",)
         self._followers = followers
         self._whole = self._partly = False
-
-    @property
-    def replication_method(self) -> str:
-        """Always whole, whatever a catalogue says: Pendo has no other way."""
-        return REPLICATION_FULL_TABLE
 
     def read(self) -> Iterator[Record]:
         """Yield the list's rows, those of the chosen apps only where rows have apps."""

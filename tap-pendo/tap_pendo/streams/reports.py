@@ -5,15 +5,13 @@ from __future__ import annotations
 import typing as t
 from functools import cached_property, partial
 
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
-
 from tap_pendo import grouping
 from tap_pendo.deriving import rows_of_list
 from tap_pendo.errors import StreamError
 from tap_pendo.inferring import shape_from, shape_of
 from tap_pendo.planning import Planned
 from tap_pendo.shapes import ANY, EXTRA, STRING, Shape
-from tap_pendo.streams.base import READ_AT, ROW_ID, PendoStream, Record, object_schema
+from tap_pendo.streams.base import READ_AT, ROW_ID, Record, WholeStream, object_schema
 from tap_pendo.traffic import Traffic
 from tap_pendo.windows import to_text
 
@@ -76,7 +74,7 @@ class ReportRows:
         return rows
 
 
-class ReportResultsStream(PendoStream):
+class ReportResultsStream(WholeStream):
     """Rows of some reports, read anew each run."""
 
     def __init__(self, tap: Tap, run: Run, row: ReportResults, reports: ReportRows) -> None:
@@ -84,11 +82,6 @@ class ReportResultsStream(PendoStream):
         self.primary_keys = ("report_id", "row_id")
         self._report_ids: Sequence[str] = run.settings.report_ids
         self._reports = reports
-
-    @property
-    def replication_method(self) -> str:
-        """Always whole: a report is."""
-        return REPLICATION_FULL_TABLE
 
     @property
     def schema(self) -> dict[str, t.Any]:
