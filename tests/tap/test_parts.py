@@ -65,7 +65,7 @@ def asked(tap: TapRunner, monkeypatch: pytest.MonkeyPatch) -> list[Body]:
     def noting(
         self: PendoClient, body: Body, traffic: Traffic | None = None, tries: int | None = None
     ) -> Iterator[list[Record]]:
-        if self._base_url == tap.pendo.url:  # noqa: SLF001 - a thread of an ended run asks another
+        if self._base_url == tap.pendo.url:
             bodies.append(body)
         return real(self, body, traffic, tries)
 
