@@ -1,0 +1,21 @@
+"""The ways in which a run fails, each with one clear line."""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+
+import click
+
+
+class TargetError(click.ClickException):
+    """Ends the run: one clear line on stderr, exit code 1; never shows a token, id or value."""
+
+    def show(self, file: t.IO[t.Any] | None = None) -> None:
+        """Log the line instead of click's own output."""
+        del file
+        logging.getLogger("target-planhat").error(self.message)
+
+
+class PlanhatError(TargetError):
+    """Planhat refuses the run, or does not answer: what it said, and what to look at."""

@@ -1,0 +1,20 @@
+"""How ids and tokens are shown where people read: enough to tell them apart, no more (P13)."""
+
+from __future__ import annotations
+
+import hashlib
+
+_DIGITS = 8
+
+
+def masked(value: str) -> str:
+    """Show an id or an e-mail address as its first letter and a hash: `a…1f0c9d2e`."""
+    return f"{value[:1]}…{hashlib.sha256(value.encode()).hexdigest()[:_DIGITS]}" if value else ""
+
+
+def hidden(text: str, *secrets: str | None) -> str:
+    """Take secrets out of a text."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return text
