@@ -1,0 +1,189 @@
+"""Creates end users that Planhat lacks, where their company exists, and nobody else (P14)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from target_planhat.matching import Unmatched
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_planhat.client import PlanhatClient
+    from target_planhat.ledger.directory import Directory
+    from target_planhat.ledger.items import Item
+    from target_planhat.ledger.known import Known
+    from target_planhat.matching import Matcher
+    from target_planhat.rules import Rule
+
+EMAIL, NAME = "identity.email", "identity.name"
+"""What the ledger knows of a visitor for this purpose, beside the paths of rules."""
+
+_EMAILS = ("metadata.agent.email", "metadata.custom.email", "metadata.auto.email", "visitor_id")
+_NAMES = ("metadata.agent.full_name", "metadata.agent.name", "metadata.custom.name")
+_PARTS = ("metadata.agent.first_name", "metadata.agent.last_name")
+
+
+def identity(record: Mapping[str, t.Any]) -> dict[str, str]:
+    """Give e-mail address and name of a `visitors` record, where it has them."""
+    emails = (value(record, path) for path in _EMAILS)
+    names = [value(record, path) for path in _NAMES]
+    names.append(" ".join(filter(None, (value(record, path) for path in _PARTS))))
+    email = next((text for text in emails if "@" in text), "")
+    name = next(filter(None, names), "")
+    return {key: text for key, text in ((EMAIL, email), (NAME, name)) if text}
+
+
+def value(record: Mapping[str, t.Any], path: str) -> str:
+    """Give a value in nested objects as text, "" if there is none."""
+    found: t.Any = record
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    scalar = isinstance(found, (str, int, float)) and not isinstance(found, bool)
+    return str(found).strip() if scalar else ""
+
+
+class Creator:
+    """Creates end users in bulk. In a dry run it only says that they would be.
+
+    Absent by externalId and by e-mail address means: in a copy of Planhat that this run has read.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        client: PlanhatClient,
+        matcher: Matcher,
+        directory: Directory,
+        known: Known,
+        now: Callable[[], int],
+        *,
+        dry_run: bool,
+    ) -> None:
+        self._client, self._matcher = client, matcher
+        self._directory, self._known = directory, known
+        self._now, self._dry_run = now, dry_run
+        self._refused: dict[str, str] = {}
+        self.created = 0
+
+    def create(self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]) -> dict[int, str]:
+        """Create the end users of items where that can be; give the reasons of the others.
+
+        Items are then to be matched again.
+        """
+        self._matcher.refresh("companies", 0)
+        self._matcher.refresh("endusers", 0)
+        bodies, reasons = self._bodies(rule, missing)
+        fresh = {key: body for key, body in bodies.items() if key not in self._refused}
+        self._upsert(list(fresh.values()), list(fresh))
+        for item, unmatched in missing:
+            if unmatched.value in self._refused:
+                reasons[item.id] = self._refused[unmatched.value]
+        return reasons
+
+    def _bodies(
+        self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]
+    ) -> tuple[dict[str, dict[str, str]], dict[int, str]]:
+        """Make the bodies of those that can be created, and say why the others can't be."""
+        subjects = {item.subject for item, _ in missing}
+        emails = self._known.described("visitor", EMAIL, subjects)
+        names = self._known.described("visitor", NAME, subjects)
+        companies = self._directory.find(
+            "companies", "external_id", {item.company for item, _ in missing} - {""}
+        )
+        taken = self._directory.find("endusers", "email", set(emails.values()))
+        keys = {item.id: _external_id(rule, item, unmatched) for item, unmatched in missing}
+        known = self._directory.find("endusers", "external_id", set(keys.values()) - {""})
+        bodies: dict[str, dict[str, str]] = {}
+        reasons: dict[int, str] = {}
+        for item, unmatched in missing:
+            email = unmatched.value if rule.match.by == "email" else emails.get(item.subject, "")
+            key = keys[item.id]
+            reason = _hindrance(item, unmatched, email, companies, taken, key, known)
+            if reason:
+                reasons[item.id] = reason
+                continue
+            given = {
+                "externalId": key,
+                rule.match.by: unmatched.value,
+                "email": email,
+                "name": names.get(item.subject, ""),
+                "companyId": f"extid-{item.company}",
+            }
+            body = {name: text for name, text in given.items() if text}
+            bodies.setdefault(unmatched.value, body)
+        return _one_each(bodies), reasons
+
+    def _upsert(self, bodies: list[dict[str, str]], values: list[str]) -> None:
+        if not bodies:
+            return
+        if self._dry_run:
+            made = [{**body, "_id": f"new {v}"} for body, v in zip(bodies, values, strict=True)]
+            self._note(made)
+            return
+        outcomes = self._client.upsert_end_users(bodies)
+        made = []
+        for body, key, outcome in zip(bodies, values, outcomes, strict=True):
+            if outcome.fate == "accepted":
+                made.append({**body, "_id": outcome.id or f"new {key}"})
+            else:
+                self._refused[key] = f"the end user could not be created: {outcome.reason}"
+        self._note(made)
+
+    def _note(self, made: list[dict[str, str]]) -> None:
+        """Add new end users to the copy."""
+        external = {body["companyId"].removeprefix("extid-") for body in made}
+        companies = self._directory.find("companies", "external_id", external)
+        self._directory.add(
+            "endusers",
+            (
+                {**body, "companyId": companies[body["companyId"].removeprefix("extid-")][0].id}
+                for body in made
+            ),
+            self._now(),
+        )
+        self.created += len(made)
+
+
+def _hindrance(  # noqa: PLR0913, PLR0917 - what is looked at
+    item: Item,
+    unmatched: Unmatched,
+    email: str,
+    companies: Mapping[str, t.Any],
+    taken: Mapping[str, t.Any],
+    external_id: str,
+    known_ids: Mapping[str, t.Any],
+) -> str | None:
+    """Say why an end user is not created."""
+    if not unmatched.absent:
+        return unmatched.reason
+    if not item.company:
+        return f"{unmatched.reason}, and the record names no company to create it in"
+    if item.company not in companies:
+        return f"{unmatched.reason}, nor a company with the record's account id to create it in"
+    if email and email.lower() in taken:
+        return f"{unmatched.reason}, but its e-mail address is another end user's"
+    if external_id in known_ids:
+        return f"{unmatched.reason}, but its visitor id is another end user's externalId"
+    return None
+
+
+def _external_id(rule: Rule, item: Item, unmatched: Unmatched) -> str:
+    """Give the externalId of a new end user: what is matched by, or the visitor's id."""
+    if rule.match.by == "externalId":
+        return unmatched.value
+    of_visitor = rule.match.of == "visitor" or rule.match.path == ("visitor_id",)
+    return item.subject if of_visitor else ""
+
+
+def _one_each(bodies: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Leave out those whose e-mail address another of them has: Planhat refuses both."""
+    seen: set[str] = set()
+    kept = {}
+    for key, body in bodies.items():
+        email = body.get("email", "").lower()
+        if email not in seen:
+            seen.add(email)
+            kept[key] = body
+    return kept

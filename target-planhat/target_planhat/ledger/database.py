@@ -1,0 +1,239 @@
+"""Knows how a ledger is opened: SQLite or PostgreSQL, by one run at a time, of known versions."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import typing as t
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from target_planhat.errors import TargetError
+from target_planhat.ledger import tables
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+logger = logging.getLogger("target-planhat.ledger")
+
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
+"""From a version of the tables to the next one; there has been but one so far."""
+
+_BLOCK = 5000
+
+
+class Database:
+    """One connection to the ledger, for one tenant.
+
+    With `dry_run` nothing that is written stays: it is one transaction that is taken back.
+    """
+
+    def __init__(
+        self, url: str, tenant_token: str, *, must_exist: bool = False, dry_run: bool = False
+    ) -> None:
+        self.dry_run = dry_run
+        self._url = _parsed(url)
+        self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        self.is_new = False
+        with _told(self._shown):
+            self._engine = sa.create_engine(self._place(must_exist), **self._options())
+            if self._is_sqlite:
+                sa.event.listen(self._engine, "connect", _tune)
+                sa.event.listen(self._engine, "begin", _begin)
+            self.connection = self._engine.connect()
+            try:
+                self._prepare(must_exist)
+                self.tenant_id = self._tenant(tenant_token)
+                self.commit()
+            except BaseException:
+                self.close()
+                raise
+
+    @property
+    def _shown(self) -> str:
+        """The ledger's place, without what is secret in it."""
+        if self._is_sqlite:
+            return f"the ledger {self._url.database or 'in memory'}"
+        return f"the ledger in PostgreSQL ({self._url.host}/{self._url.database})"
+
+    def _place(self, must_exist: bool) -> sa.URL:  # noqa: FBT001 - the setting
+        """Make a SQLite file that only its owner can read; a dry run does without."""
+        name = self._url.database
+        if not self._is_sqlite or not name or name == ":memory:":
+            return self._url
+        path = Path(name)
+        if path.exists():
+            return self._url
+        if must_exist:
+            raise _missing(self._shown)
+        if self.dry_run:
+            return self._url.set(database=None)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return self._url
+
+    def _options(self) -> dict[str, t.Any]:
+        if self._is_sqlite:
+            return {"poolclass": sa.pool.StaticPool, "connect_args": {"timeout": 0}}
+        return {"poolclass": sa.pool.NullPool}
+
+    def _prepare(self, must_exist: bool) -> None:  # noqa: FBT001 - the setting
+        """Make the tables, or bring them to this version."""
+        if not sa.inspect(self.connection).has_table(tables.version.name):
+            if must_exist:
+                raise _missing(self._shown)
+            self.is_new = True
+            tables.metadata.create_all(self.connection)
+            self.connection.execute(tables.version.insert().values(version=tables.VERSION))
+            if not self.dry_run:
+                logger.warning("A new ledger is begun: %s", self._shown.removeprefix("the ledger "))
+        found = self.connection.execute(sa.select(tables.version.c.version)).scalar_one()
+        while found < tables.VERSION and found in MIGRATIONS:
+            MIGRATIONS[found](self.connection)
+            found += 1
+            self.connection.execute(tables.version.update().values(version=found))
+        if found != tables.VERSION:
+            raise TargetError(
+                f"{self._shown} has tables of version {found}, this target-planhat works with "
+                f"{tables.VERSION}: use the version of target-planhat that wrote it, or a newer one"
+            )
+        tables.temporary.create_all(self.connection)
+
+    def _tenant(self, token: str) -> int:
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        self.insert(tables.tenants, [{"token_hash": digest}], keep=True)
+        known = sa.select(tables.tenants.c.id).where(tables.tenants.c.token_hash == digest)
+        return int(self.connection.execute(known).scalar_one())
+
+    # What all parts of the ledger need
+
+    def execute(self, statement: sa.Executable, **values: t.Any) -> sa.CursorResult[t.Any]:
+        """Execute one statement."""
+        with _told(self._shown):
+            return self.connection.execute(statement, values)
+
+    def rows(self, statement: sa.Executable, **values: t.Any) -> Iterator[sa.Row[t.Any]]:
+        """Yield rows as they are read."""
+        with _told(self._shown):
+            yield from self.connection.execution_options(yield_per=_BLOCK).execute(
+                statement, values
+            )
+
+    def into(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """Begin an INSERT that can say ON CONFLICT."""
+        return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
+
+    def insert(
+        self, table: sa.Table, rows: Sequence[Mapping[str, t.Any]], *, keep: bool = False
+    ) -> None:
+        """Insert rows; those that are there already are kept, or else replaced."""
+        statement = self.into(table)
+        others = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+        if keep or not others:
+            self.many(statement.on_conflict_do_nothing(), rows)
+        else:
+            key = [column.name for column in table.primary_key]
+            self.many(statement.on_conflict_do_update(index_elements=key, set_=others), rows)
+
+    def many(self, statement: sa.Executable, rows: Sequence[Mapping[str, t.Any]]) -> None:
+        """Execute a statement for each row."""
+        with _told(self._shown):
+            for first in range(0, len(rows), _BLOCK):
+                self.connection.execute(statement, list(rows[first : first + _BLOCK]))
+
+    def commit(self) -> None:
+        """Make what was written stay; in a dry run it does not."""
+        if not self.dry_run:
+            with _told(self._shown):
+                self.connection.commit()
+
+    def only_deliverer(self) -> bool:
+        """Whether no other run delivers for this tenant now; this one does until it is closed.
+
+        A SQLite file is open to one run at a time anyway.
+        """
+        if self._is_sqlite:
+            return True
+        key = int.from_bytes(hashlib.sha256(f"planhat {self.tenant_id}".encode()).digest()[:7])
+        taken = self.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
+        self.commit()
+        return bool(taken)
+
+    def close(self) -> None:
+        """Give the ledger back; what was not committed is gone."""
+        with contextlib.suppress(DBAPIError):
+            self.connection.rollback()
+        self.connection.close()
+        self._engine.dispose()
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError):
+        backend = ""
+    if backend not in {"sqlite", "postgresql"}:
+        raise TargetError(
+            "setting `ledger_url` is not valid: allowed is sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _missing(shown: str) -> TargetError:
+    return TargetError(
+        f"{shown} does not exist, and `require_ledger` is set: without it all would be sent again. "
+        "Bring it back, or, if this is the first run, let one run make it with `require_ledger: "
+        "false` (and perhaps `since`)"
+    )
+
+
+def _tune(connection: t.Any, record: t.Any) -> None:
+    """Take a SQLite file for this process alone, and let SQLAlchemy begin its transactions."""
+    del record
+    connection.isolation_level = None
+    # kept from the first write on; gone with the process, however it ends
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # a claim must be on disk before its post leaves, or a power cut could double it
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = FILE")
+    connection.execute("PRAGMA cache_size = -65536")
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextlib.contextmanager
+def _told(shown: str) -> Iterator[None]:
+    """Turn what the database says into one line without its URL."""
+    try:
+        yield
+    except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise TargetError(
+                f"{shown} is in use by another run: one at a time (for several, set `ledger_url` "
+                "to PostgreSQL)"
+            ) from None
+        raise TargetError(f"{shown} cannot be used: {_first_line(error)}") from None
+    except DBAPIError as error:
+        raise TargetError(f"{shown} cannot be used: {_first_line(error)}") from None
+    except ModuleNotFoundError as error:
+        raise TargetError(
+            f"{shown} needs {error.name}: install target-planhat[postgresql]"
+        ) from None
+    except OSError as error:
+        raise TargetError(f"{shown} cannot be made: {error.strerror}") from None
+
+
+def _first_line(error: DBAPIError) -> str:
+    return next(iter(str(error.orig).splitlines()), type(error.orig).__name__)

@@ -1,0 +1,94 @@
+"""The copy of Planhat's companies, end users, assets and projects that ids are matched against."""
+
+from __future__ import annotations
+
+import typing as t
+
+import sqlalchemy as sa
+
+from target_planhat.ledger.tables import copies, objects
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from target_planhat.ledger.database import Database
+
+_MANY = 2000
+Path = t.Literal["companies", "endusers", "assets", "projects"]
+Column = t.Literal["id", "external_id", "source_id", "email"]
+_FIELDS = {
+    "external_id": "externalId",
+    "source_id": "sourceId",
+    "email": "email",
+    "company_id": "companyId",
+}
+
+
+class Object(t.NamedTuple):
+    """One of Planhat's objects: its _id and keys; `company_id` is its company's _id."""
+
+    id: str
+    external_id: str | None
+    source_id: str | None
+    email: str | None
+    company_id: str | None
+
+
+class Directory:
+    """Planhat's objects as last read; e-mail addresses are compared without case."""
+
+    def __init__(self, database: Database) -> None:
+        self._db, self._tenant = database, database.tenant_id
+
+    def read_at(self, path: Path) -> int | None:
+        """When a copy was made, in epoch ms; None if there is none."""
+        mine = [copies.c.tenant_id == self._tenant, copies.c.path == path]
+        return self._db.execute(sa.select(copies.c.read_at).where(*mine)).scalar_one_or_none()
+
+    def replace(self, path: Path, pages: Iterable[Sequence[t.Any]], now: int) -> None:
+        """Make a copy anew; the old one holds until all pages have come."""
+        for page in pages:
+            self.add(path, page, now)
+        gone = [
+            objects.c.tenant_id == self._tenant,
+            objects.c.path == path,
+            objects.c.read_at < now,
+        ]
+        self._db.execute(objects.delete().where(*gone))
+        self._db.insert(copies, [{"tenant_id": self._tenant, "path": path, "read_at": now}])
+
+    def add(self, path: Path, found: Iterable[dict[str, t.Any]], now: int) -> None:
+        """Add objects as Planhat gives them."""
+        rows = {}
+        for each in found:
+            row = {name: _key(each.get(field)) for name, field in _FIELDS.items()}
+            if row["email"]:
+                row["email"] = row["email"].lower()
+            key = {"tenant_id": self._tenant, "path": path, "id": str(each["_id"])}
+            rows[key["id"]] = {**key, **row, "read_at": now}
+        self._db.insert(objects, list(rows.values()))
+
+    def find(
+        self, path: Path, column: Column, values: Collection[str]
+    ) -> dict[str, list[Object]]:
+        """Find objects by one of their keys: {key: objects}."""
+        key = objects.c[column]
+        columns = [objects.c[name] for name in Object._fields]
+        asked = sorted({value.lower() for value in values} if column == "email" else values)
+        found: dict[str, list[Object]] = {}
+        for first in range(0, len(asked), _MANY):
+            chosen = sa.select(*columns).where(
+                objects.c.tenant_id == self._tenant,
+                objects.c.path == path,
+                key.in_(asked[first : first + _MANY]),
+            )
+            for row in self._db.execute(chosen.order_by(objects.c.id)):
+                found.setdefault(getattr(row, column), []).append(Object(*row))
+        return found
+
+
+def _key(value: t.Any) -> str | None:
+    """Read a key as text; what is empty is none."""
+    if isinstance(value, dict):
+        value = value.get("_id")
+    return str(value) if value not in (None, "") else None

@@ -1,0 +1,242 @@
+"""Knows what each item of Planhat should have, what it has been sent, and what is being posted."""
+
+from __future__ import annotations
+
+import typing as t
+
+import msgspec
+import sqlalchemy as sa
+
+from target_planhat.ledger.tables import facts, items, totals
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from target_planhat.contributions import Fate
+    from target_planhat.ledger.database import Database
+    from target_planhat.rules import Rule
+
+_BLOCK = 5000
+_ADDITIVE = frozenset({"sum", "count"})
+# Amounts are sums of floats
+_TOLERANCE = 1e-9
+
+
+class Item(t.NamedTuple):
+    """One activity or point: what should be there, and what is. Times are epoch ms."""
+
+    id: int
+    date: int
+    subject: str
+    company: str
+    entity: str
+    ends: int
+    wanted: float
+    sent: float
+    posts: int
+    sent_info: str | None
+    written_off: float
+    claimed: float | None
+    claimed_at: int | None
+    fate: str
+    reason: str
+    since: int
+
+
+_COLUMNS = [items.c[name] for name in Item._fields]
+
+
+class Claim(t.NamedTuple):
+    """What is about to be posted of an item; `info` is JSON of all numbers sent with it so far."""
+
+    id: int
+    amount: float
+    info: str | None
+
+
+def is_added(rule: Rule) -> bool:
+    """Whether Planhat's readers add up what is sent, so that differences are sent."""
+    return rule.kind == "activity" or rule.on_change == "delta"
+
+
+class Items:
+    """The items of a tenant's rules. `run` is this run's start in epoch ms."""
+
+    def __init__(self, database: Database, run: int) -> None:
+        self._db, self._run = database, run
+
+    def recount(self, rule_id: int, rule: Rule) -> None:
+        """Bring items up to date with their totals, and find those with something to send."""
+        mine = [items.c.rule_id == rule_id, items.c.changed]
+        combine = sa.func.sum if rule.combine in _ADDITIVE else sa.func.max
+        of_item = totals.c.item_id == items.c.id
+        wanted = sa.select(sa.func.coalesce(combine(totals.c.value), 0)).where(of_item)
+        records = sa.select(sa.func.coalesce(sa.func.sum(totals.c.records), 0)).where(of_item)
+        self._db.execute(
+            items.update()
+            .where(*mine)
+            .values(wanted=wanted.scalar_subquery(), records=records.scalar_subquery())
+        )
+        self._db.execute(
+            items.update()
+            .where(*mine)
+            .values(
+                open=is_open(rule),
+                changed=False,
+                fate=sa.case((is_open(rule), items.c.fate), else_="unchanged"),
+                reason=sa.case((is_open(rule), items.c.reason), else_=""),
+            )
+        )
+
+    def open_of(self, rule_id: int) -> Iterator[list[Item]]:
+        """Yield items with something to send, some thousand at a time."""
+        return self._pages(items.c.rule_id == rule_id, items.c.open, items.c.claimed.is_(None))
+
+    def claimed_of(self, rule_id: int) -> Iterator[list[Item]]:
+        """Yield items whose post nobody has heard of, some thousand at a time."""
+        return self._pages(items.c.rule_id == rule_id, items.c.claimed.is_not(None))
+
+    def _pages(self, *conditions: sa.ColumnElement[bool]) -> Iterator[list[Item]]:
+        last = 0
+        while True:
+            statement = sa.select(*_COLUMNS).where(*conditions, items.c.id > last)
+            rows = self._db.execute(statement.order_by(items.c.id).limit(_BLOCK))
+            found = [Item(*row) for row in rows]
+            if not found:
+                return
+            last = found[-1].id
+            yield found
+
+    def info(self, ids: Sequence[int]) -> dict[int, dict[str, t.Any]]:
+        """Sum up what else is known of items: {item: {name: number or other value}}."""
+        counted = sa.and_(
+            totals.c.item_id == facts.c.item_id,
+            totals.c.bucket == facts.c.bucket,
+            totals.c.app == facts.c.app,
+            totals.c.records > 0,
+        )
+        statement = (
+            sa.select(
+                facts.c.item_id,
+                facts.c.name,
+                sa.func.sum(facts.c.number),
+                sa.func.min(facts.c.text),
+                sa.func.max(facts.c.text),
+            )
+            .join_from(facts, totals, counted)
+            .where(facts.c.item_id.in_(ids))
+            .group_by(facts.c.item_id, facts.c.name)
+        )
+        found: dict[int, dict[str, t.Any]] = {}
+        for item_id, name, number, least, most in self._db.execute(statement):
+            if number is not None:
+                found.setdefault(item_id, {})[name] = number
+            elif least == most and least:
+                found.setdefault(item_id, {})[name] = msgspec.json.decode(least)
+        return found
+
+    # Fates
+
+    def judge(self, judged: Iterable[tuple[Item, Fate, str]]) -> None:
+        """Note why items are not sent; nothing is written of those that stay as they are."""
+        news = [
+            {"item": item.id, "new_fate": fate, "new_reason": reason}
+            for item, fate, reason in judged
+            if (item.fate, item.reason) != (fate, reason)
+        ]
+        self._update(
+            news,
+            fate=sa.bindparam("new_fate"),
+            reason=sa.bindparam("new_reason"),
+            run=self._run,
+        )
+
+    def write_off(self, judged: Iterable[tuple[Item, str]]) -> None:
+        """Give up what items lack in Planhat; later increases are sent."""
+        self._update(
+            [{"item": item.id, "new_reason": reason} for item, reason in judged],
+            written_off=items.c.wanted - items.c.sent,
+            open=False,
+            fate="rejected",
+            reason=sa.bindparam("new_reason"),
+            run=self._run,
+        )
+
+    def claim(self, claims: Iterable[Claim], now: int) -> None:
+        """Note what is about to be posted; commit before it is."""
+        self._update(
+            [{"item": c.id, "amount": c.amount, "info": c.info} for c in claims],
+            claimed=sa.bindparam("amount"),
+            claimed_info=sa.bindparam("info"),
+            claimed_at=now,
+        )
+
+    def sent(self, ids: Iterable[int], rule: Rule, fate: Fate = "sent") -> None:
+        """Planhat has what was claimed, or is taken to (`in_doubt`)."""
+        doubt = items.c.doubt + items.c.claimed if fate == "in_doubt" else items.c.doubt
+        self._update(
+            [{"item": one} for one in ids],
+            sent=items.c.sent + items.c.claimed if is_added(rule) else items.c.claimed,
+            sent_info=items.c.claimed_info,
+            posts=items.c.posts + 1,
+            doubt=doubt,
+            open=False,
+            fate=fate,
+            reason="" if fate == "sent" else "nobody knows whether it arrived; taken as sent",
+            run=self._run,
+            **_UNCLAIMED,
+        )
+
+    def not_sent(self, ids: Iterable[int], fate: Fate, reason: str) -> None:
+        """Planhat certainly does not have what was claimed."""
+        self._update(
+            [{"item": one} for one in ids], fate=fate, reason=reason, run=self._run, **_UNCLAIMED
+        )
+
+    def in_question(self, ids: Iterable[int]) -> None:
+        """Nobody knows whether Planhat has what was claimed, but a later run can read it back."""
+        self._update(
+            [{"item": one} for one in ids],
+            fate="in_doubt",
+            reason="nobody knows whether it arrived; it will be read back",
+            run=self._run,
+        )
+
+    def to_repeat(self, ids: Iterable[int]) -> None:
+        """Nobody knows whether Planhat has what was claimed: it will be sent again."""
+        self._update(
+            [{"item": one} for one in ids],
+            repeated=items.c.repeated + items.c.claimed,
+            fate="in_doubt",
+            reason="nobody knows whether it arrived; sent again",
+            run=self._run,
+            **_UNCLAIMED,
+        )
+
+    def _update(self, rows: Sequence[dict[str, t.Any]], **values: t.Any) -> None:
+        if rows:
+            chosen = items.update().where(items.c.id == sa.bindparam("item"))
+            self._db.many(chosen.values(**values), rows)
+
+
+_UNCLAIMED: dict[str, t.Any] = {"claimed": None, "claimed_info": None, "claimed_at": None}
+
+
+def is_open(rule: Rule) -> sa.ColumnElement[bool]:
+    """Whether there is something to send of an item, as SQL.
+
+    What was sent is never taken back: of what readers add up, only increases are sent.
+    """
+    c = items.c
+    lacking = c.wanted - c.sent - c.written_off
+    more = lacking > _TOLERANCE * (1 + sa.func.abs(c.wanted))
+    # a first value is sent whatever it is, also 0 or below
+    first = sa.and_(c.posts == 0, c.records > 0, c.written_off == 0)
+    if rule.combine in _ADDITIVE:
+        first = sa.and_(first, c.wanted != 0)
+    if is_added(rule):
+        return more if rule.combine in _ADDITIVE else sa.or_(more, first)
+    if rule.on_change == "resend":
+        changed = sa.and_(c.posts > 0, c.wanted != c.sent)
+        return sa.or_(first, changed)
+    return first

@@ -1,0 +1,186 @@
+"""Knows rules by name, names of features and others, people's fields, and who is forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+import msgspec
+import sqlalchemy as sa
+
+from target_planhat.errors import TargetError
+from target_planhat.ledger.tables import (
+    actions,
+    facts,
+    forgotten,
+    items,
+    names,
+    people,
+    rules,
+    totals,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from target_planhat.ledger.database import Database
+    from target_planhat.rules import Rule
+
+_MANY = 2000
+"""Values that one statement asks for."""
+
+
+class Known:
+    """What the ledger knows of a tenant beside its items and Planhat's objects."""
+
+    def __init__(self, database: Database) -> None:
+        self._db, self._tenant = database, database.tenant_id
+
+    # Rules
+
+    def enroll(self, given: Sequence[Rule]) -> dict[str, int]:
+        """Give each rule its number; one that is known by this name must be the same rule.
+
+        Raises:
+            TargetError: stream, count, granularity or match of a known rule changed.
+        """
+        found = {
+            row.name: row
+            for row in self._db.execute(sa.select(rules).where(rules.c.tenant_id == self._tenant))
+        }
+        for rule in given:
+            told = msgspec.json.encode(rule.fingerprint, order="sorted").decode()
+            known = found.get(rule.name)
+            if known is None:
+                row = {
+                    "tenant_id": self._tenant,
+                    "name": rule.name,
+                    "fingerprint": told,
+                    "on_change": rule.on_change,
+                }
+                self._db.execute(self._db.into(rules).values(row).on_conflict_do_nothing())
+            elif known.fingerprint != told:
+                raise TargetError(_changed(rule, msgspec.json.decode(known.fingerprint)))
+            elif known.on_change != rule.on_change:
+                mine = rules.c.id == known.id
+                self._db.execute(rules.update().where(mine).values(on_change=rule.on_change))
+                mine = items.c.rule_id == known.id
+                self._db.execute(items.update().where(mine).values(changed=True))
+        chosen = sa.select(rules.c.name, rules.c.id).where(rules.c.tenant_id == self._tenant)
+        return {name: int(number) for name, number in self._db.execute(chosen)}
+
+    def period(self, rule_id: int, period: str) -> str:
+        """Give the period of a rule's buckets; `period` if it had none yet."""
+        mine = rules.c.id == rule_id
+        self._db.execute(
+            rules.update().where(mine, rules.c.period.is_(None)).values(period=period)
+        )
+        found: str = self._db.execute(sa.select(rules.c.period).where(mine)).scalar_one()
+        return found
+
+    # Names
+
+    def name(self, stream: str, given: Mapping[str, str]) -> None:
+        """Keep names of features, pages, …: {id: name}."""
+        rows = [
+            {"tenant_id": self._tenant, "stream": stream, "id": id_, "name": name}
+            for id_, name in given.items()
+        ]
+        self._db.insert(names, rows)
+
+    def named(self, stream: str, ids: Collection[str]) -> dict[str, str]:
+        """Look up names."""
+        mine = [names.c.tenant_id == self._tenant, names.c.stream == stream]
+        return self._looked_up(names.c.id, names.c.name, ids, mine)
+
+    def actions(self, rule_id: int, entities: Collection[str]) -> dict[str, str]:
+        """Look up the texts that a rule used first."""
+        mine = [actions.c.rule_id == rule_id]
+        return self._looked_up(actions.c.entity, actions.c.action, entities, mine)
+
+    def keep_actions(self, rule_id: int, given: Mapping[str, str]) -> None:
+        """Keep the texts of entities from now on."""
+        rows = [
+            {"rule_id": rule_id, "entity": entity, "action": action}
+            for entity, action in given.items()
+        ]
+        self._db.insert(actions, rows, keep=True)
+
+    # People
+
+    def describe(self, kind: str, given: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+        """Keep fields of visitors or accounts: (id, {path: value})."""
+        key = {"tenant_id": self._tenant, "kind": kind}
+        rows = [
+            {**key, "id": id_, "path": path, "value": value}
+            for id_, fields in given
+            for path, value in fields.items()
+        ]
+        self._db.insert(people, rows)
+
+    def described(self, kind: str, path: str, ids: Collection[str]) -> dict[str, str]:
+        """Look up a field of visitors or accounts."""
+        mine = [
+            people.c.tenant_id == self._tenant,
+            people.c.kind == kind,
+            people.c.path == path,
+        ]
+        return self._looked_up(people.c.id, people.c.value, ids, mine)
+
+    def _looked_up(
+        self,
+        key: sa.ColumnElement[t.Any],
+        value: sa.ColumnElement[t.Any],
+        wanted: Collection[str],
+        conditions: Sequence[sa.ColumnElement[bool]],
+    ) -> dict[str, str]:
+        found: dict[str, str] = {}
+        asked = sorted(wanted)
+        for first in range(0, len(asked), _MANY):
+            some = asked[first : first + _MANY]
+            rows = self._db.execute(sa.select(key, value).where(*conditions, key.in_(some)))
+            found.update((row[0], row[1]) for row in rows)
+        return found
+
+    # The forgotten
+
+    def forget(self, id_: str) -> int:
+        """Take a person out of the ledger, and remember a hash, so that nothing is sent again.
+
+        Gives the number of items that were taken out.
+        """
+        mine = sa.and_(
+            items.c.subject == id_,
+            items.c.rule_id.in_(sa.select(rules.c.id).where(rules.c.tenant_id == self._tenant)),
+        )
+        ids = sa.select(items.c.id).where(mine)
+        self._db.execute(facts.delete().where(facts.c.item_id.in_(ids)))
+        self._db.execute(totals.delete().where(totals.c.item_id.in_(ids)))
+        count = self._db.execute(items.delete().where(mine)).rowcount
+        self._db.execute(
+            people.delete().where(people.c.tenant_id == self._tenant, people.c.id == id_)
+        )
+        row = {"tenant_id": self._tenant, "id_hash": self.digest(id_)}
+        self._db.insert(forgotten, [row], keep=True)
+        return int(count)
+
+    def forgotten(self) -> frozenset[str]:
+        """Hashes of those who are forgotten."""
+        chosen = sa.select(forgotten.c.id_hash).where(forgotten.c.tenant_id == self._tenant)
+        return frozenset(self._db.execute(chosen).scalars())
+
+    @staticmethod
+    def digest(id_: str) -> str:
+        """Hash an id, as the forgotten are kept."""
+        return hashlib.sha256(id_.encode()).hexdigest()
+
+
+def _changed(rule: Rule, known: Mapping[str, t.Any]) -> str:
+    differing = sorted(
+        key for key, value in rule.fingerprint.items() if known.get(key) != value
+    )
+    return (
+        f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give the "
+        "rule a new `name` (and set `since`, or all is sent again under the new one), or bring "
+        "back what it was"
+    )

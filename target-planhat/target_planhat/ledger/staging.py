@@ -1,0 +1,233 @@
+"""Takes contributions in: staged until their window is whole, then totals of their items."""
+
+from __future__ import annotations
+
+import typing as t
+
+import msgspec
+import sqlalchemy as sa
+
+from target_planhat.ledger import settling
+from target_planhat.ledger.settling import Settled
+from target_planhat.ledger.tables import staged, staged_facts
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from target_planhat.contributions import Contribution
+    from target_planhat.ledger.database import Database
+    from target_planhat.ledger.settling import Window
+    from target_planhat.rules import Combine
+
+_MOST_KEYS = 20_000
+"""Keys that are added up in memory before they are staged."""
+Key = tuple[int, int, int, str, str, str, str]
+
+
+class Pending:
+    """What the rows of one key add up to so far."""
+
+    __slots__ = ("clash", "date", "ends", "info", "records", "value")
+
+    def __init__(self, date: int, ends: int, value: float) -> None:
+        self.date, self.ends, self.value = date, ends, value
+        self.records = 1
+        self.clash = False
+        self.info: dict[str, t.Any] | None = None
+
+
+def _summed(pending: Pending, value: float) -> None:
+    pending.value += value
+
+
+def _greatest(pending: Pending, value: float) -> None:
+    pending.value = max(pending.value, value)
+
+
+def _latest(pending: Pending, value: float) -> None:
+    pending.value = value
+
+
+def _single(pending: Pending, value: float) -> None:
+    pending.clash = pending.clash or value != pending.value
+
+
+_COMBINED = {
+    "sum": _summed,
+    "count": _summed,
+    "max": _greatest,
+    "last": _latest,
+    "value": _single,
+}
+_ADDITIVE = frozenset({"sum", "count"})
+
+
+class Staging:
+    """Adds up what records contribute, and settles it in the totals window by window (P8).
+
+    `run` is this run's start in epoch ms.
+    """
+
+    def __init__(self, database: Database, run: int, combines: Mapping[int, Combine]) -> None:
+        self._db, self._run = database, run
+        self._combines = combines
+        self._pending: dict[Key, Pending] = {}
+
+    def add(self, rule_id: int, given: Contribution) -> None:
+        """Take one contribution."""
+        combine = self._combines[rule_id]
+        additive = combine in _ADDITIVE
+        key = (
+            rule_id,
+            given.read_at,
+            given.bucket,
+            given.subject,
+            given.company,
+            given.entity,
+            given.app if additive else "",
+        )
+        found = self._pending.get(key)
+        if found is None:
+            found = self._pending[key] = Pending(given.date, given.ends, given.value)
+            if given.info:
+                found.info = dict(given.info)
+            if len(self._pending) >= _MOST_KEYS:
+                self.flush()
+            return
+        found.records += 1
+        _COMBINED[combine](found, given.value)
+        if given.info:
+            _merge(found, given.info)
+'''
+
+    # Into the ledger
+
+    def flush(self) -> None:
+        """Stage what is added up in memory."""
+        pending, self._pending = self._pending, {}
+        for combine in ("sum", "max", "last", "value"):
+            rows = [
+                _row(key, found)
+                for key, found in pending.items()
+                if self._kind(key[0]) == combine
+            ]
+            self._db.many(self._staging(combine), rows)
+        told = [row for key, found in pending.items() if found.info for row in _facts(key, found)]
+        self._db.many(self._staging_facts(), told)
+
+    def complete(self, rule_id: int, window: Window) -> Settled:
+        """Settle the rows of a window that was read whole; buckets without rows become 0."""
+        self.flush()
+        combine = self._combines[rule_id]
+        return settling.settle(self._db, rule_id, combine, window.read_at, self._run, window)
+
+    def settle(self, rule_ids: Iterable[int]) -> dict[int, Settled]:
+        """Settle all that is staged of rules whose stream does not tell its windows."""
+        self.flush()
+        settled: dict[int, Settled] = {}
+        for rule_id in rule_ids:
+            found = settled[rule_id] = Settled()
+            of_rule = sa.select(staged.c.read_at).where(staged.c.rule_id == rule_id)
+            for (read_at,) in self._db.execute(of_rule.distinct().order_by("read_at")).all():
+                found += settling.settle(
+                    self._db, rule_id, self._combines[rule_id], read_at, self._run
+                )
+        return settled
+
+    def is_empty(self) -> bool:
+        """Whether all that was added is settled."""
+        some = sa.select(staged.c.rule_id).limit(1)
+        return not self._pending and self._db.execute(some).first() is None
+
+    def left(self) -> dict[int, dict[int, int]]:
+        """Say how many records wait for their window: {rule: {date in epoch ms: records}}."""
+        self.flush()
+        found: dict[int, dict[int, int]] = {}
+        key = (staged.c.rule_id, staged.c.date)
+        for rule_id, date, records in self._db.execute(
+            sa.select(*key, sa.func.sum(staged.c.records)).group_by(*key)
+        ):
+            found.setdefault(rule_id, {})[date] = int(records)
+        return found
+
+    def _kind(self, rule_id: int) -> str:
+        combine = self._combines[rule_id]
+        return "sum" if combine in _ADDITIVE else combine
+
+    def _staging(self, combine: str) -> sa.Executable:
+        """Stage rows; a key that was staged before goes on from what it had."""
+        statement = self._db.into(staged)
+        old, new = staged.c, statement.excluded
+        value = {
+            "sum": old.value + new.value,
+            "max": sa.case((old.value > new.value, old.value), else_=new.value),
+            "last": new.value,
+            "value": old.value,
+        }[combine]
+        clash = sa.or_(old.clash, new.clash)
+        if combine == "value":
+            clash = sa.or_(clash, old.value != new.value)
+        return statement.on_conflict_do_update(
+            index_elements=[column.name for column in staged.primary_key],
+            set_={"value": value, "records": old.records + new.records, "clash": clash},
+        )
+
+    def _staging_facts(self) -> sa.Executable:
+        statement = self._db.into(staged_facts)
+        old, new = staged_facts.c, statement.excluded
+        return statement.on_conflict_do_update(
+            index_elements=[column.name for column in staged_facts.primary_key],
+            set_={
+                "number": old.number + new.number,
+                "text": sa.case((old.text == new.text, old.text), else_=DIFFERENT),
+            },
+        )
+
+
+_KEY = ("rule_id", "read_at", "bucket", "subject", "company", "entity", "app")
+DIFFERENT = ""
+"""In place of JSON: the records do not agree."""
+
+
+def _row(key: Key, found: Pending) -> dict[str, t.Any]:
+    return dict(zip(_KEY, key, strict=True)) | {
+        "date": found.date,
+        "ends": found.ends,
+        "value": found.value,
+        "records": found.records,
+        "clash": found.clash,
+    }
+
+
+def _facts(key: Key, found: Pending) -> Iterable[dict[str, t.Any]]:
+    for name, value in (found.info or {}).items():
+        number = value if _is_number(value) else None
+        text = None if number is not None else _text(value)
+        yield {**dict(zip(_KEY, key, strict=True)), "name": name, "number": number, "text": text}
+
+
+def _merge(found: Pending, info: Mapping[str, t.Any]) -> None:
+    """Add numbers up; keep others where they are the same."""
+    into = found.info
+    if into is None:
+        found.info = dict(info)
+        return
+    for name, value in info.items():
+        if name not in into:
+            into[name] = value
+        elif _is_number(value) and _is_number(into[name]):
+            into[name] += value
+        elif value != into[name]:
+            into[name] = Different
+
+
+class Different:
+    """Stands where values do not agree."""
+
+
+def _text(value: t.Any) -> str:
+    return DIFFERENT if value is Different else msgspec.json.encode(value).decode()
+
+
+def _is_number(value: t.Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
