@@ -8,6 +8,7 @@ import logging
 import threading
 import typing as t
 from collections import Counter, defaultdict
+from datetime import date
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import msgspec
@@ -44,7 +45,7 @@ _PATIENCE = 5
 """How often a host that does not answer is asked whether it is well again."""
 _REPEATS = 3
 _POLL_SECONDS = 0.2
-_DAY_MS = 86_400_000
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _TOLERANCE = 1e-9
 _LAG_MS = 10 * 60_000
 """Time after which a point that cannot be read back is taken as lost."""
@@ -168,7 +169,7 @@ class Delivery:
             days = [item.date // _DAY_MS for item, _ in some]
             points: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
             for point in self._client.points(company_id, rule.dimension_id, min(days), max(days)):
-                points[payloads.place(point)].append(float(point["value"]))
+                points[_place(point)].append(float(point["value"]))
             for (item, object_id), day in zip(some, days, strict=True):
                 late = self._now() - (item.claimed_at or 0) > _LAG_MS
                 found[item.id] = _presence(rule, item, points[object_id, day], late=late)
@@ -184,7 +185,7 @@ class Delivery:
         settings = self._settings
         if settings.since is not None and item.date < settings.since:
             return "ignored", "before `since`"
-        if settings.settle_ms and item.ends + settings.settle_ms > self._now():
+        if settings.settle_hours and item.ends + settings.settle_hours * _HOUR_MS > self._now():
             return "waiting", "its hour or day is not over for `settle_hours` yet"
         return None
 
@@ -387,6 +388,12 @@ class Delivery:
     def _fail(self, problem: str) -> t.NoReturn:
         self.done.problem = self.done.problem or problem
         raise _EndedError
+
+
+def _place(point: Mapping[str, t.Any]) -> tuple[str, int]:
+    """Give the _id of a point's object, and its day since 1970."""
+    day = date.fromisoformat(str(point["time"])[:10])
+    return str(point["parentId"]), (day - date(1970, 1, 1)).days
 
 
 def _presence(rule: Rule, item: Item, points: Sequence[float], *, late: bool) -> Presence:

@@ -6,6 +6,7 @@ import logging
 import typing as t
 
 import click
+from singer_sdk.exceptions import RecordsWithoutSchemaException
 
 
 class TargetError(click.ClickException):
@@ -19,3 +20,7 @@ class TargetError(click.ClickException):
 
 class PlanhatError(TargetError):
     """Planhat refuses the run, or does not answer: what it said, and what to look at."""
+
+
+class NoSchemaError(TargetError, RecordsWithoutSchemaException):
+    """A record came before the SCHEMA of its stream."""

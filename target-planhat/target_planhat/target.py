@@ -1,16 +1,48 @@
-"""The target: its command line, and the refusal of input that it cannot deliver yet."""
+"""The target: its command line, the messages it reads, and how a run ends."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import threading
+import time
 import typing as t
 
-import click
+import dotenv
+import msgspec
 from singer_sdk import Target
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities
+from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
+
+from target_planhat import settings
+from target_planhat.errors import TargetError
+from target_planhat.problems import problems
+from target_planhat.run import Run, StoppedError
 
 if t.TYPE_CHECKING:
+    from types import FrameType
+
+    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
-    from singer_sdk.plugin_base import _ConfigInput
+
+    from target_planhat.report import Outcome
+
+# A signal must end the process within ten seconds, whatever it waits for
+_GRACE_SECONDS = 9.5
+_decode = msgspec.json.decode
+_NEEDED = {
+    "RECORD": ("stream", "record"),
+    "SCHEMA": ("stream", "schema"),
+    "STATE": ("value",),
+    "ACTIVATE_VERSION": ("stream",),
+}
+
+
+def now() -> int:
+    """Read the clock, in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 class TargetPlanhat(Target):
@@ -18,12 +50,46 @@ class TargetPlanhat(Target):
 
     name = "target-planhat"
     package_name = "target-planhat"
-    config_jsonschema: t.ClassVar[dict[str, t.Any]] = {"type": "object", "properties": {}}
-    capabilities: t.ClassVar[list[CapabilitiesEnum]] = [PluginCapabilities.ABOUT]
+    config_jsonschema: t.ClassVar[dict[str, t.Any]] = settings.SCHEMA
+    capabilities: t.ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    _reading = False
+    _code = 0
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, t.Any]) -> None:
         """Add none of the SDK's settings: nothing here would act on them."""
+
+    # Settings: one clear line, and never a value
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        schema = self.config_jsonschema
+        self._config = settings.plain(self._config, schema)
+        lines = problems(self._config, JSONSchemaValidator(schema).iter_errors(self._config))
+        if lines and raise_errors:
+            raise TargetError("; ".join(lines))
+        return lines
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - a class property
+        dotenv.load_dotenv(dotenv.find_dotenv(usecwd=True))
+        return settings.environment(cls.config_jsonschema, cls._env_var_prefix)
+
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the configuration files; one that cannot be read gives one line."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError):
+            files = ", ".join(name for name in value if name != "ENV")
+            raise TargetError(f"--config {files}: allowed is a readable JSON object") from None
+
+    # A run
 
     @classmethod
     def invoke(  # type: ignore[override]
@@ -34,11 +100,104 @@ class TargetPlanhat(Target):
         config: _ConfigInput | None = None,
         file_input: t.IO[str] | None = None,
     ) -> None:
-        """Tell about the target; refuse to take records, which would be lost."""
-        del config, file_input
+        """Tell about the target, or read messages and deliver."""
         if about:
             cls.print_about(about_format)
             return
-        raise click.ClickException(
-            "target-planhat cannot deliver yet: no input is read, nothing is sent to Planhat"
+        cls.print_version(print_fn=cls.logger.info)
+        config = config or _ConfigInput()
+        target = cls(config=config.config, parse_env_config=config.parse_env)
+        target.listen(file_input)
+        sys.exit(target._code)  # noqa: SLF001 - its own
+
+    def listen(self, file_input: t.IO[str] | None = None) -> None:
+        """Read messages to the end of input, deliver, and report.
+
+        Raises:
+            TargetError: what went wrong, after the report is written.
+        """
+        self._stop = threading.Event()
+        lines = file_input or sys.stdin.buffer
+        run = Run(
+            settings.parsed(self.config), now=lambda: now(), stop=self._stop, say=self._say_state
         )
+        try:
+            run.open()
+            self._run(run, lines)
+        finally:
+            run.close()
+
+    def _run(self, run: Run, lines: t.IO[t.Any]) -> None:
+        outcome: Outcome = "failed"
+        problem: str | None = "it ended unexpectedly"
+        try:
+            self._read(run, lines)
+            run.finish()
+            outcome, problem = "done", None
+        except StoppedError:
+            outcome, problem = "stopped", "asked to end: what is not sent is sent by the next run"
+        except TargetError as error:
+            problem = error.message
+            raise
+        finally:
+            level = self.logger.info if outcome == "done" else self.logger.warning
+            level("%s", run.report(outcome, problem))
+
+    def _read(self, run: Run, lines: t.IO[t.Any]) -> None:
+        """Handle line after line; a signal is heeded between them."""
+        for number, line in enumerate(self._lines(lines), 1):
+            try:
+                message = _decode(line)
+                kind = message["type"]
+                given = [message[name] for name in _NEEDED[kind]]
+            except (msgspec.DecodeError, KeyError, TypeError):
+                raise TargetError(_unreadable(number, line)) from None
+            if kind == "RECORD":
+                run.record(*given)
+            elif kind == "SCHEMA":
+                run.schema(given[0], given[1].get("properties", {}))
+            elif kind == "STATE":
+                run.state(*given)
+            else:
+                run.activate(*given)
+
+    def _lines(self, lines: t.IO[t.Any]) -> t.Iterator[t.Any]:
+        while True:
+            self._reading = True
+            line = lines.readline()
+            self._reading = False
+            if not line:
+                return
+            if self._stop.is_set():
+                raise StoppedError
+            if line.strip():
+                yield line
+
+    @staticmethod
+    def _say_state(value: t.Any) -> None:
+        """Hand a STATE on; Meltano keeps it."""
+        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.flush()
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Raise a flag; only a read that may wait for ever is broken off."""
+        del frame
+        self._code = 128 + signum
+        if not hasattr(self, "_stop"):
+            sys.exit(self._code)
+        self._stop.set()
+        timer = threading.Timer(_GRACE_SECONDS, os._exit, (self._code,))
+        timer.daemon = True
+        timer.start()
+        if self._reading:
+            self._reading = False
+            raise StoppedError
+
+
+def _unreadable(number: int, line: t.Any) -> str:
+    ended = line.endswith(b"\n" if isinstance(line, bytes) else "\n")
+    hint = "" if ended else ": the input breaks off there"
+    return (
+        f"line {number} of the input is not a Singer message of type {', '.join(_NEEDED)}{hint}. "
+        "What came before it is kept"
+    )

@@ -1,0 +1,123 @@
+"""What the report asks of the ledger: what became of this run's records, and of older items."""
+
+from __future__ import annotations
+
+import typing as t
+
+import sqlalchemy as sa
+
+from target_planhat.ledger.tables import items, touched
+
+if t.TYPE_CHECKING:
+    from target_planhat.ledger.database import Database
+
+_COMPANIES = 20
+
+
+class Left(t.NamedTuple):
+    """An item that is parked or rejected, with the records of this run that it stands for."""
+
+    date: int
+    subject: str
+    company: str
+    entity: str
+    fate: str
+    reason: str
+    records: int
+
+
+class Figures:
+    """Counts of one run, by rule number. Dates are epoch ms. `run` is its start in epoch ms."""
+
+    def __init__(self, database: Database, run: int) -> None:
+        self._db, self._run = database, run
+        # an item that this run decided nothing about has nothing to send
+        decided = sa.or_(items.c.open, items.c.run == run)
+        self._fate = sa.case((decided, items.c.fate), else_="unchanged")
+        self._reason = sa.case((decided, items.c.reason), else_="")
+        self._here = items.c.id == touched.c.item_id
+
+    def fates(self, rule_id: int) -> list[tuple[int, str, str, int]]:
+        """Count this run's records by date, fate and reason."""
+        key = (items.c.date, self._fate, self._reason)
+        statement = (
+            sa.select(*key, sa.func.sum(touched.c.records))
+            .join_from(touched, items, self._here)
+            .where(items.c.rule_id == rule_id)
+            .group_by(*key)
+        )
+        return [(int(d), f, r, int(n)) for d, f, r, n in self._db.execute(statement)]
+
+    def earlier(self, rule_id: int) -> dict[str, int]:
+        """Count items of earlier runs that this one sent, or left in doubt."""
+        here = sa.select(touched.c.item_id)
+        statement = (
+            sa.select(items.c.fate, sa.func.count())
+            .where(
+                items.c.rule_id == rule_id,
+                items.c.run == self._run,
+                items.c.fate.in_(("sent", "in_doubt")),
+                items.c.id.not_in(here),
+            )
+            .group_by(items.c.fate)
+        )
+        return {fate: int(count) for fate, count in self._db.execute(statement)}
+
+    def excess(self, rule_id: int) -> float:
+        """Sum up what Planhat has of sums above what Pendo says now."""
+        c = items.c
+        more = c.sent + c.written_off - c.wanted
+        statement = sa.select(sa.func.coalesce(sa.func.sum(more), 0)).where(
+            c.rule_id == rule_id, c.posts > 0, more > 0
+        )
+        return float(self._db.execute(statement).scalar_one())
+
+    def changed(self, rule_id: int) -> int:
+        """Count values that are not what was sent any more."""
+        c = items.c
+        statement = sa.select(sa.func.count()).where(
+            c.rule_id == rule_id, c.posts > 0, c.sent != c.wanted
+        )
+        return int(self._db.execute(statement).scalar_one())
+
+    def matching(self, rule_id: int) -> tuple[int, int]:
+        """Count the ids of this run's records that were matched, and those that were not."""
+        parked = self._fate == "parked"
+        known = self._fate.in_(("sent", "unchanged", "in_doubt"))
+        ids = sa.distinct(items.c.subject)
+        found = []
+        for chosen in (known, parked):
+            statement = (
+                sa.select(sa.func.count(ids))
+                .join_from(touched, items, self._here)
+                .where(items.c.rule_id == rule_id, chosen)
+            )
+            found.append(int(self._db.execute(statement).scalar_one()))
+        return found[0], found[1]
+
+    def unmatched(self, rule_id: int) -> list[tuple[str, int, int]]:
+        """Name the companies with most unmatched ids: (account id, ids, records)."""
+        ids = sa.func.count(sa.distinct(items.c.subject))
+        statement = (
+            sa.select(items.c.company, ids, sa.func.sum(touched.c.records))
+            .join_from(touched, items, self._here)
+            .where(items.c.rule_id == rule_id, self._fate == "parked")
+            .group_by(items.c.company)
+            .order_by(ids.desc(), items.c.company)
+            .limit(_COMPANIES)
+        )
+        return [(company, int(n), int(records)) for company, n, records in self._db.execute(statement)]
+
+    def left(self, rule_id: int) -> t.Iterator[Left]:
+        """Yield this run's items that are parked, or rejected by Planhat."""
+        c = items.c
+        statement = (
+            sa.select(
+                c.date, c.subject, c.company, c.entity, c.fate, c.reason, touched.c.records
+            )
+            .join_from(touched, items, self._here)
+            .where(c.rule_id == rule_id, self._fate.in_(("parked", "rejected")))
+            .order_by(c.id)
+        )
+        for row in self._db.execute(statement):
+            yield Left(*row)
