@@ -282,7 +282,7 @@ class PlanhatClient:
         if answer.status == 413:  # noqa: PLR2004 - too large
             return None
         useful = any(one.fate == "accepted" for one in found or ())
-        self._accept_token(END_USERS, answer, () if not useful else (403,))
+        self._accept_token("write", END_USERS, answer, (403,) if useful else ())
         return found or [_refusal(self._api, answer, items)] * len(items)
 
     def _lean(self) -> _Rows | None:
@@ -335,13 +335,14 @@ class PlanhatClient:
             raise _SilentError(
                 f"Planhat does not answer ({error}): look at the network, and at {self._place}"
             ) from None
-        self._accept_token(path, answer, allowed)
+        self._accept_token("read", path, answer, allowed)
         if not answer.good and answer.status not in allowed:
             said = f"{answer.status} {self._api.said(answer.body, hide)}".rstrip()
             raise PlanhatError(f"Planhat refuses {path} ({said}): look at {self._place}")
         return t.cast("_Rows | None", rows)
 
-    def _accept_token(self, path: str, answer: Answer, allowed: Collection[int]) -> None:
+    def _accept_token(self, verb: str, path: str, answer: Answer, allowed: Collection[int]) -> None:
+        """Raise where the token may not do this."""
         if answer.status in allowed:
             return
         if answer.status == 401:  # noqa: PLR2004 - unauthorized
@@ -353,7 +354,7 @@ class PlanhatClient:
         if answer.status == 403:  # noqa: PLR2004 - forbidden
             raise PlanhatError(
                 f"The `api_token` lacks permission ({path}: 403): allow its service account "
-                f"{'to write' if path == END_USERS else 'to read'} {path.split('/')[1]} in Planhat"
+                f"to {verb} {path.removeprefix('/')} in Planhat"
             )
 
     def _rest_a_while(self, seconds: float) -> None:
