@@ -1,0 +1,99 @@
+"""A small tenant of its own for each test, and a client of it whose waits take no time."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from emulation.clock import Clock
+from planhat_emulator.server import serve
+from planhat_emulator.world import World
+from target_planhat.client import PlanhatClient
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from planhat_emulator.server import Emulator
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = self.begun = 1000.0
+
+    @property
+    def slept(self) -> float:
+        """Seconds that were slept in all."""
+        return round(self.now - self.begun, 6)
+
+    def clock(self) -> float:
+        """Give the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@pytest.fixture(scope="session")
+def _served() -> Iterator[Emulator]:
+    with serve() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def planhat(_served: Emulator) -> Emulator:
+    """Serve two companies and three end users; u1 is in both companies."""
+    world = World(clock=Clock("2026-03-11T10:30:00Z"))
+    world.seed(
+        companies=[
+            {"externalId": "acme", "name": "Acme", "sourceId": "s-acme"},
+            {"externalId": "beta", "name": "Beta"},
+        ],
+        endusers=[
+            {"externalId": "u1", "email": "u1@acme.example", "companyId": "extid-acme"},
+            {"externalId": "u1", "email": "u1@beta.example", "companyId": "extid-beta"},
+            {"externalId": "u2", "email": "u2@acme.example", "companyId": "extid-acme"},
+        ],
+        assets=[{"externalId": "a1", "name": "Asset", "companyId": "extid-acme"}],
+        projects=[{"externalId": "p1", "name": "Project", "companyId": "extid-beta"}],
+        users=1,
+    )
+    _served.renew(world)
+    return _served
+
+
+@pytest.fixture
+def time() -> Time:
+    """Give the time that the clients keep."""
+    return Time()
+
+
+@pytest.fixture
+def connect(planhat: Emulator, time: Time) -> Iterator[Callable[..., PlanhatClient]]:
+    """Make clients of that tenant, with other settings where they are given."""
+    made = []
+
+    def client(**settings: t.Any) -> PlanhatClient:
+        given: dict[str, t.Any] = {
+            "tenant_token": planhat.tenant_token,
+            "api_token": planhat.api_token,
+            "region": None,
+            "api_url": planhat.url,
+            "analytics_url": planhat.analytics_url,
+            "timeout": 5,
+            **settings,
+        }
+        made.append(PlanhatClient(clock=time.clock, sleep=time.sleep, **given))
+        return made[-1]
+
+    yield client
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def client(connect: Callable[..., PlanhatClient]) -> PlanhatClient:
+    """Give a client with the right settings."""
+    return connect()
