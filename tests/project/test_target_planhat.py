@@ -31,12 +31,11 @@ def test_input_is_refused_with_one_line_before_it_is_read(command: list[str]) ->
     assert "target-planhat cannot deliver yet" in done.stderr
 
 
-def test_it_claims_no_setting_and_no_capability_that_it_lacks() -> None:
+def test_it_claims_no_capability_that_it_lacks() -> None:
     about = json.loads(_said("--about", "--format=json"))
 
     assert about["name"] == "target-planhat"
     assert about["capabilities"] == ["about"]
-    assert about["settings"]["properties"] == {}
 
 
 def test_version_and_help_work() -> None:

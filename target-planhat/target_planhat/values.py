@@ -1,0 +1,65 @@
+"""How values of a row are read: ids as texts, figures as numbers; what is neither is no value."""
+
+from __future__ import annotations
+
+import math
+import re
+import typing as t
+from decimal import Decimal, InvalidOperation
+
+LONGEST = 1000
+_INT64 = 2**63
+# what PostgreSQL and UTF-8 cannot hold, or nobody can see
+_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*", re.ASCII)
+
+
+class ValueProblem(ValueError):  # noqa: N818 - said of a value, and counted
+    """What is wrong with a value, in words without the value."""
+
+
+def text(value: t.Any) -> str:
+    """Write a scalar as text: 123.0 is "123", null is "".
+
+    Raises:
+        ValueProblem: it is no scalar, too long, or has characters that no id has.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float, Decimal)):
+        return _number_text(value)
+    if not isinstance(value, str):
+        raise ValueProblem("is neither text nor number")
+    if len(value) > LONGEST:
+        raise ValueProblem(f"is longer than {LONGEST} characters")
+    if not value.isprintable() and _UNUSABLE.search(value):
+        raise ValueProblem("has control characters")
+    return value
+
+
+def _number_text(value: float | Decimal) -> str:
+    if not math.isfinite(value):
+        raise ValueProblem("is not finite")
+    if value == int(value):
+        return str(int(value))
+    return repr(value) if isinstance(value, float) else f"{value.normalize():f}"
+
+
+def number(value: t.Any) -> float:
+    """Read a figure: a number, or text that is one.
+
+    Raises:
+        ValueProblem: it is none.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = Decimal(value.strip())
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise ValueProblem("is missing" if value in (None, "") else "is not a number")
+    try:
+        if not math.isfinite(value) or not -_INT64 < value < _INT64:
+            raise ValueProblem("is not a number of usable size")
+    except InvalidOperation:  # a signalling NaN
+        raise ValueProblem("is not a number of usable size") from None
+    return int(value) if value == int(value) else float(value)
