@@ -134,7 +134,9 @@ class Delivery:
                     if isinstance(m, Unmatched)
                 )
         if found:
-            reasons = "; ".join(f"{reason} ({count} items)" for reason, count in found.most_common(5))
+            reasons = "; ".join(
+                f"{reason} ({count} items)" for reason, count in found.most_common(5)
+            )
             raise TargetError(
                 f"`unmatched: fail`: nothing is sent, as some items have no match. {reasons}"
             )
@@ -295,7 +297,7 @@ class Delivery:
         self._items.claim(claims, self._now())
         self._db.commit()
         bodies = [ready.body for ready in batch]
-        post = self._client.post_activities if rule.kind == "activity" else self._client.post_metrics
+        post = self._client.post_metrics if rule.kind == "metric" else self._client.post_activities
         if self._settings.dry_run:
             post = _would_be_accepted
         flying[pool.submit(post, bodies)] = batch
@@ -432,7 +434,13 @@ def _ready(
     info = info or {}
     sums = {name: value for name, value in info.items() if _is_number(value)}
     if rule.kind == "metric":
-        body = payloads.metric(rule.dimension_id, amount, target.external_id, rule.model, item.date)
+        body = payloads.metric(
+            dimension_id=rule.dimension_id,
+            value=amount,
+            external_id=target.external_id or "",
+            model=rule.model,
+            date=item.date,
+        )
         return Ready(item, amount, body, {})
     lacking = {name: value - before.get(name, 0) for name, value in sums.items()}
     body = payloads.activity(
@@ -448,8 +456,8 @@ def _ready(
     return Ready(item, amount, body, sums)
 
 
-def _would_be_accepted(bodies: Sequence[Mapping[str, t.Any]]) -> list[Outcome]:
-    return [Outcome("accepted")] * len(bodies)
+def _would_be_accepted(items: Sequence[dict[str, t.Any]]) -> list[Outcome]:
+    return [Outcome("accepted")] * len(items)
 
 
 def _json(info: Mapping[str, t.Any]) -> str | None:

@@ -165,9 +165,7 @@ def _chosen(
     return _target(rule, objects[0], places)
 
 
-def _target(
-    rule: Rule, found: Object, places: dict[str | None, str | None]
-) -> Target | Unmatched:
+def _target(rule: Rule, found: Object, places: dict[str | None, str | None]) -> Target | Unmatched:
     noun = _NOUNS[rule.model]
     if rule.kind == "metric" and not found.external_id:
         return Unmatched(f"the {noun} has no externalId in Planhat")

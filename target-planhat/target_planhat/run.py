@@ -108,10 +108,14 @@ class Run:
         self._naming = Naming(self.known)
         self._gone = self.known.forgotten()
         self._intakes = [
-            RuleIntake(n, rule, Mapper(rule, settings, self.started)) for n, rule in self._rules
+            RuleIntake(n, rule, self._mapper(rule), self.known.period(n)) for n, rule in self._rules
         ]
         self._rejects = Rejects(self._reject_writer())
         self._db.commit()
+
+    def _mapper(self, rule: Rule) -> Mapper:
+        settings = self.settings
+        return Mapper(rule, zone=settings.zone, since=settings.since, started=self.started)
 
     def close(self) -> None:
         """Give everything back; what was not committed is gone."""
@@ -168,9 +172,7 @@ class Run:
             return Names(stream, self.known)
         if stream in {"visitors", "accounts"}:
             kind = stream.removesuffix("s")
-            paths = [
-                ".".join(rule.match.path) for _, rule in self._rules if rule.match.of == kind
-            ]
+            paths = [".".join(rule.match.path) for _, rule in self._rules if rule.match.of == kind]
             identity = kind == "visitor" and self.settings.create_end_users
             return People(kind, list(dict.fromkeys(paths)), self.known, identity=identity)
         return Ignored()
@@ -313,10 +315,9 @@ class Run:
             undated[fate] += records
         dated = [(d, f, r, n) for (d, f, r), n in intake.dated.items()]
         for date, fate, reason, records in [*dated, *figures.fates(intake.id)]:
-            known = t.cast("Fate", fate)
-            days[_day(date)][known] += records
+            days[_day(date)][fate] += records
             if reason:
-                reasons[known, reason] += records
+                reasons[fate, reason] += records
         for left in figures.left(intake.id) if self.settings.rejects_path else ():
             self._rejects.add(rule, left.fate, left.reason, _about(left))
         amounts: defaultdict[str, float] = defaultdict(float)
@@ -332,7 +333,7 @@ class Run:
             undated=undated,
             reasons=[reporting.Reason(f, r, n) for (f, r), n in reasons.most_common()],
             sent_amount=amounts,
-            earlier=t.cast("Mapping[Fate, int]", figures.earlier(intake.id)),
+            earlier=figures.earlier(intake.id),
             excess=figures.excess(intake.id) if is_added(rule) else 0,
             changed=0 if is_added(rule) else figures.changed(intake.id),
             matched=matched,

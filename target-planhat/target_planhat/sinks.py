@@ -149,21 +149,19 @@ class Events:
         """Map a record by each rule."""
         for intake in self.intakes:
             given = intake.mapper.contribution(record)
-            if given.__class__ is Rejection:
-                rejection = t.cast("Rejection", given)
-                self._reject(intake, rejection.fate, rejection.reason, record)
+            if isinstance(given, Rejection):
+                self._reject(intake, given.fate, given.reason, record)
                 continue
-            contribution = t.cast("Contribution", given)
-            if contribution.period != intake.period and not self._fits(intake, contribution):
+            if given.period != intake.period and not self._fits(intake, given):
                 reason = (
                     f"the rule counts by {intake.period}, and the record is of a whole "
-                    f"{contribution.period}: give the rule a new name, and set `since`"
+                    f"{given.period}: give the rule a new name, and set `since`"
                 )
                 self._reject(intake, "rejected", reason, record)
-            elif self._gone and self._known.digest(contribution.subject) in self._gone:
+            elif self._gone and self._known.digest(given.subject) in self._gone:
                 self._reject(intake, "ignored", "the person is forgotten", {})
             else:
-                self._staging.add(intake.id, contribution)
+                self._staging.add(intake.id, given)
 
     def _fits(self, intake: RuleIntake, contribution: Contribution) -> bool:
         """Whether a record's bucket is as long as those that the rule has counted."""

@@ -110,7 +110,9 @@ class TargetPlanhat(Target):
         target.listen(file_input)
         sys.exit(target._code)  # noqa: SLF001 - its own
 
-    def listen(self, file_input: t.IO[str] | None = None) -> None:
+    def listen(  # type: ignore[misc]  # a run is reported on however it ends
+        self, file_input: t.IO[str] | None = None
+    ) -> None:
         """Read messages to the end of input, deliver, and report.
 
         Raises:

@@ -63,3 +63,12 @@ def number(value: t.Any) -> float:
     except InvalidOperation:  # a signalling NaN
         raise ValueProblem("is not a number of usable size") from None
     return int(value) if value == int(value) else float(value)
+
+
+def kept(value: t.Any) -> t.Any:
+    """Give a value as `info` keeps it: numbers, which are ids there, as text; no control codes."""
+    if isinstance(value, str):
+        return value if value.isprintable() else _UNUSABLE.sub("\ufffd", value)
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return _number_text(value) if math.isfinite(value) else None
+    return value

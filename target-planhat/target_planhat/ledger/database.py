@@ -159,7 +159,9 @@ class Database:
         """
         if self._is_sqlite:
             return True
-        key = int.from_bytes(hashlib.sha256(f"planhat {self.tenant_id}".encode()).digest()[:7])
+        key = int.from_bytes(
+            hashlib.sha256(f"planhat {self.tenant_id}".encode()).digest()[:7], "big"
+        )
         taken = self.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
         self.commit()
         return bool(taken)

@@ -68,9 +68,7 @@ class Directory:
             rows[key["id"]] = {**key, **row, "read_at": now}
         self._db.insert(objects, list(rows.values()))
 
-    def find(
-        self, path: Path, column: Column, values: Collection[str]
-    ) -> dict[str, list[Object]]:
+    def find(self, path: Path, column: Column, values: Collection[str]) -> dict[str, list[Object]]:
         """Find objects by one of their keys: {key: objects}."""
         key = objects.c[column]
         columns = [objects.c[name] for name in Object._fields]

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from target_planhat.ledger.tables import items, touched
 
 if t.TYPE_CHECKING:
+    from target_planhat.contributions import Fate
     from target_planhat.ledger.database import Database
 
 _COMPANIES = 20
@@ -21,7 +22,7 @@ class Left(t.NamedTuple):
     subject: str
     company: str
     entity: str
-    fate: str
+    fate: Fate
     reason: str
     records: int
 
@@ -37,7 +38,7 @@ class Figures:
         self._reason = sa.case((decided, items.c.reason), else_="")
         self._here = items.c.id == touched.c.item_id
 
-    def fates(self, rule_id: int) -> list[tuple[int, str, str, int]]:
+    def fates(self, rule_id: int) -> list[tuple[int, Fate, str, int]]:
         """Count this run's records by date, fate and reason."""
         key = (items.c.date, self._fate, self._reason)
         statement = (
@@ -48,7 +49,7 @@ class Figures:
         )
         return [(int(d), f, r, int(n)) for d, f, r, n in self._db.execute(statement)]
 
-    def earlier(self, rule_id: int) -> dict[str, int]:
+    def earlier(self, rule_id: int) -> dict[Fate, int]:
         """Count items of earlier runs that this one sent, or left in doubt."""
         here = sa.select(touched.c.item_id)
         statement = (
@@ -106,15 +107,15 @@ class Figures:
             .order_by(ids.desc(), items.c.company)
             .limit(_COMPANIES)
         )
-        return [(company, int(n), int(records)) for company, n, records in self._db.execute(statement)]
+        return [
+            (company, int(n), int(records)) for company, n, records in self._db.execute(statement)
+        ]
 
     def left(self, rule_id: int) -> t.Iterator[Left]:
         """Yield this run's items that are parked, or rejected by Planhat."""
         c = items.c
         statement = (
-            sa.select(
-                c.date, c.subject, c.company, c.entity, c.fate, c.reason, touched.c.records
-            )
+            sa.select(c.date, c.subject, c.company, c.entity, c.fate, c.reason, touched.c.records)
             .join_from(touched, items, self._here)
             .where(c.rule_id == rule_id, self._fate.in_(("parked", "rejected")))
             .order_by(c.id)

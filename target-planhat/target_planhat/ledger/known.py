@@ -69,14 +69,13 @@ class Known:
         chosen = sa.select(rules.c.name, rules.c.id).where(rules.c.tenant_id == self._tenant)
         return {name: int(number) for name, number in self._db.execute(chosen)}
 
-    def period(self, rule_id: int, period: str) -> str:
-        """Give the period of a rule's buckets; `period` if it had none yet."""
+    def period(self, rule_id: int, first: str | None = None) -> str | None:
+        """Give the period of a rule's buckets, which from now on is `first` if it had none."""
         mine = rules.c.id == rule_id
-        self._db.execute(
-            rules.update().where(mine, rules.c.period.is_(None)).values(period=period)
-        )
-        found: str = self._db.execute(sa.select(rules.c.period).where(mine)).scalar_one()
-        return found
+        if first:
+            unknown = rules.c.period.is_(None)
+            self._db.execute(rules.update().where(mine, unknown).values(period=first))
+        return self._db.execute(sa.select(rules.c.period).where(mine)).scalar_one_or_none()
 
     # Names
 
@@ -176,9 +175,7 @@ class Known:
 
 
 def _changed(rule: Rule, known: Mapping[str, t.Any]) -> str:
-    differing = sorted(
-        key for key, value in rule.fingerprint.items() if known.get(key) != value
-    )
+    differing = sorted(key for key, value in rule.fingerprint.items() if known.get(key) != value)
     return (
         f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give the "
         "rule a new `name` (and set `since`, or all is sent again under the new one), or bring "

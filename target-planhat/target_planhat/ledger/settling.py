@@ -116,9 +116,7 @@ def _dropped(db: Database, chosen: list[sa.ColumnElement[bool]]) -> Counter[int]
     return Counter({date: int(records) for date, records in found})
 
 
-def _within(
-    table: sa.Table, window: Window, combine: Combine
-) -> list[sa.ColumnElement[bool]]:
+def _within(table: sa.Table, window: Window, combine: Combine) -> list[sa.ColumnElement[bool]]:
     """Rows of a table that a window is about."""
     chosen = [table.c.bucket >= window.start, table.c.bucket < window.end]
     if window.app_ids != ALL_APPS and combine in _ADDITIVE:
@@ -142,9 +140,9 @@ def _newer(db: Database, rule_id: int, window: Window) -> list[Window]:
 def _arrive(db: Database, chosen: list[sa.ColumnElement[bool]]) -> None:
     """Bring staged rows together with their items, new ones among them."""
     columns = [*ITEM_KEY, "ends", "since"]
-    new = sa.select(
-        *(staged.c[name] for name in ITEM_KEY), staged.c.ends, staged.c.read_at
-    ).where(*chosen)
+    new = sa.select(*(staged.c[name] for name in ITEM_KEY), staged.c.ends, staged.c.read_at).where(
+        *chosen
+    )
     db.execute(db.into(items).from_select(columns, new).on_conflict_do_nothing())
     same = sa.and_(*(items.c[name] == staged.c[name] for name in ITEM_KEY))
     db.execute(
@@ -169,9 +167,7 @@ def _arrive(db: Database, chosen: list[sa.ColumnElement[bool]]) -> None:
     )
     statement = db.into(touched).from_select(["item_id", "records"], counted)
     more = touched.c.records + statement.excluded.records
-    db.execute(
-        statement.on_conflict_do_update(index_elements=["item_id"], set_={"records": more})
-    )
+    db.execute(statement.on_conflict_do_update(index_elements=["item_id"], set_={"records": more}))
 
 
 def _clear(db: Database, rule_id: int, window: Window, combine: Combine) -> None:

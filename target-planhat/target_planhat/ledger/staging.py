@@ -98,7 +98,6 @@ class Staging:
         _COMBINED[combine](found, given.value)
         if given.info:
             _merge(found, given.info)
-'''
 
     # Into the ledger
 
@@ -107,9 +106,7 @@ class Staging:
         pending, self._pending = self._pending, {}
         for combine in ("sum", "max", "last", "value"):
             rows = [
-                _row(key, found)
-                for key, found in pending.items()
-                if self._kind(key[0]) == combine
+                _row(key, found) for key, found in pending.items() if self._kind(key[0]) == combine
             ]
             self._db.many(self._staging(combine), rows)
         told = [row for key, found in pending.items() if found.info for row in _facts(key, found)]

@@ -86,9 +86,25 @@ items = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False),
     sa.UniqueConstraint(*ITEM_KEY),
 )
-sa.Index("planhat_items_open", items.c.rule_id, items.c.id, sqlite_where=items.c.open, postgresql_where=items.c.open)
-sa.Index("planhat_items_changed", items.c.id, sqlite_where=items.c.changed, postgresql_where=items.c.changed)
-sa.Index("planhat_items_claimed", items.c.id, sqlite_where=items.c.claimed.is_not(None), postgresql_where=items.c.claimed.is_not(None))
+sa.Index(
+    "planhat_items_open",
+    items.c.rule_id,
+    items.c.id,
+    sqlite_where=items.c.open,
+    postgresql_where=items.c.open,
+)
+sa.Index(
+    "planhat_items_changed",
+    items.c.id,
+    sqlite_where=items.c.changed,
+    postgresql_where=items.c.changed,
+)
+sa.Index(
+    "planhat_items_claimed",
+    items.c.id,
+    sqlite_where=items.c.claimed.is_not(None),
+    postgresql_where=items.c.claimed.is_not(None),
+)
 
 totals = sa.Table(
     "planhat_totals",
@@ -177,9 +193,7 @@ objects = sa.Table(
     sa.Column("read_at", sa.BigInteger, nullable=False),
 )
 for _name in ("external_id", "source_id", "email"):
-    sa.Index(
-        f"planhat_objects_{_name}", objects.c.tenant_id, objects.c.path, objects.c[_name]
-    )
+    sa.Index(f"planhat_objects_{_name}", objects.c.tenant_id, objects.c.path, objects.c[_name])
 
 forgotten = sa.Table(
     "planhat_forgotten",
