@@ -103,8 +103,9 @@ class Run:
         self.known = Known(self._db)
         numbers = self.known.enroll(settings.rules)
         self._rules = [(numbers[rule.name], rule) for rule in settings.rules]
-        self._staging = Staging(self._db, self.started, {n: r.combine for n, r in self._rules})
-        self._items = Items(self._db, self.started)
+        self._number = self.known.begin(self.started)
+        self._staging = Staging(self._db, self._number, {n: r.combine for n, r in self._rules})
+        self._items = Items(self._db, self._number)
         self._naming = Naming(self.known)
         self._gone = self.known.forgotten()
         self._intakes = [
@@ -284,7 +285,7 @@ class Run:
             for stream, sink in sorted(self._sinks.items())
             if sink.fate and self._records[stream]
         }
-        figures = Figures(self._db, self.started)
+        figures = Figures(self._db, self._number)
         for stream, count in self._naming.nameless.items():
             self._notes.append(
                 f"{count} ids are not among all {stream} of Pendo: the id stands for the name"

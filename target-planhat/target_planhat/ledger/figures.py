@@ -28,7 +28,7 @@ class Left(t.NamedTuple):
 
 
 class Figures:
-    """Counts of one run, by rule number. Dates are epoch ms. `run` is its start in epoch ms."""
+    """Counts of one run, by rule number. Dates are epoch ms. `run` is its number."""
 
     def __init__(self, database: Database, run: int) -> None:
         self._db, self._run = database, run

@@ -60,7 +60,7 @@ def is_added(rule: Rule) -> bool:
 
 
 class Items:
-    """The items of a tenant's rules. `run` is this run's start in epoch ms."""
+    """The items of a tenant's rules. `run` is this run's number."""
 
     def __init__(self, database: Database, run: int) -> None:
         self._db, self._run = database, run

@@ -17,6 +17,7 @@ from target_planhat.ledger.tables import (
     names,
     people,
     rules,
+    runs,
     totals,
 )
 
@@ -35,6 +36,11 @@ class Known:
 
     def __init__(self, database: Database) -> None:
         self._db, self._tenant = database, database.tenant_id
+
+    def begin(self, started: int) -> int:
+        """Number a run that starts at this time, in epoch ms."""
+        new = runs.insert().values(tenant_id=self._tenant, started=started)
+        return int(self._db.execute(new.returning(runs.c.id)).scalar_one())
 
     # Rules
 

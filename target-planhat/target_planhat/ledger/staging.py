@@ -65,7 +65,7 @@ _ADDITIVE = frozenset({"sum", "count"})
 class Staging:
     """Adds up what records contribute, and settles it in the totals window by window (P8).
 
-    `run` is this run's start in epoch ms.
+    `run` is this run's number.
     """
 
     def __init__(self, database: Database, run: int, combines: Mapping[int, Combine]) -> None:

@@ -41,6 +41,14 @@ tenants = sa.Table(
     sa.Column("token_hash", sa.Text, nullable=False, unique=True),
 )
 
+runs = sa.Table(
+    "planhat_runs",
+    metadata,
+    sa.Column("id", Number, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+)
+
 rules = sa.Table(
     "planhat_rules",
     metadata,
