@@ -1,0 +1,177 @@
+"""What a record becomes by a rule: a contribution to one item, or a rejection with its reason."""
+
+from __future__ import annotations
+
+import typing as t
+from functools import reduce
+
+import msgspec
+
+from target_planhat.actions import action
+from target_planhat.contributions import Contribution, Rejection
+from target_planhat.placing import Placing
+from target_planhat.streams import ACCOUNT, APP, EVENT_STREAMS, VISITOR
+from target_planhat.values import ValueProblem, kept, number, text
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+    from zoneinfo import ZoneInfo
+
+    from target_planhat.rules import Rule
+
+    Record = dict[str, t.Any]
+    Getter = Callable[[Record], t.Any]
+
+# Pendo's ids of visitors that it does not know (pendo-api.md)
+ANONYMOUS = "_PENDO_T_"
+# actions name few entities, but a rule may name urls
+_REMEMBERED = 50_000
+
+_NOT_WANTED = Rejection("ignored", "left out by `where`")
+_NOT_ONE_OF = Rejection("ignored", "left out by `only`")
+
+
+class Mapper:
+    """Maps the records of a rule's stream.
+
+    Args:
+        rule: the rule.
+        zone: time zone of the days.
+        since: label of the first day that is wanted, epoch milliseconds; None: all are.
+        started: when the run began, epoch milliseconds: for records without `read_at`.
+    """
+
+    def __init__(self, rule: Rule, *, zone: ZoneInfo, since: int | None, started: int) -> None:
+        stream = EVENT_STREAMS.get(rule.stream)
+        self._placing = Placing(rule, zone, since, started)
+        self._where = [(_getter(name), allowed) for name, allowed in rule.where.items()]
+        self._only = rule.only
+        self._entity = (stream.entity if stream else None) or ""
+        self._id = _id_field(rule)
+        self._id_of = _getter(self._id)
+        self._account = rule.company
+        self._fields = action(rule.action, stream).fields if stream and rule.action else ()
+        self._entities: dict[tuple[str, ...], str] = {}
+        self._has_app = stream is not None
+        self._counted = rule.value or ""
+        self._value_of = _getter(self._counted)
+        self._adds = rule.combine in {"sum", "count"}
+        self._info = [
+            (key, _getter(name), stream is not None and name in stream.numbers)
+            for key, name in rule.info.items()
+        ]
+
+    def contribution(self, record: Record) -> Contribution | Rejection:
+        """Say what a record adds to which item, or why it adds nothing."""
+        if self._where or self._only:
+            unwanted = self._unwanted(record)
+            if unwanted is not None:
+                return unwanted
+        place = self._placing.place(record)
+        if isinstance(place, Rejection):
+            return place
+        try:
+            return Contribution(
+                self._subject(record),
+                self._company(record),
+                self._named(record) if self._fields else "[]",
+                place.date,
+                place.ends,
+                _text(record, APP) if self._has_app else "",
+                place.bucket,
+                place.period,
+                self._placing.read_at(record),
+                self._value(record) if self._counted else 1,
+                self._infos(record) if self._info else None,
+            )
+        except ValueProblem as problem:
+            return Rejection("rejected", str(problem))
+
+    def _subject(self, record: Record) -> str:
+        found = _text(record, self._id, self._id_of)
+        if not found or found.isspace():
+            raise ValueProblem(f"`{self._id}` is empty")
+        if found.startswith(ANONYMOUS):
+            raise ValueProblem("anonymous visitor")
+        return found
+
+    def _company(self, record: Record) -> str:
+        found = _text(record, self._account) if self._account else ""
+        return "" if found.isspace() else found
+
+    def _value(self, record: Record) -> float:
+        try:
+            found = number(self._value_of(record))
+        except ValueProblem as problem:
+            raise ValueProblem(f"`{self._counted}` {problem}") from None
+        if found < 0 and self._adds:
+            raise ValueProblem(f"`{self._counted}` is negative")
+        return found
+
+    def _unwanted(self, record: Record) -> Rejection | None:
+        for get, allowed in self._where:
+            if _plain(get(record)) not in allowed:
+                return _NOT_WANTED
+        if self._only and _plain(record.get(self._entity)) not in self._only:
+            return _NOT_ONE_OF
+        return None
+
+    def _named(self, record: Record) -> str:
+        """Give the entity: the texts of the fields that the action names."""
+        texts = tuple([_text(record, field) for field in self._fields])
+        entity = self._entities.get(texts)
+        if entity is None:
+            for field, found in zip(self._fields, texts, strict=True):
+                if not found or found.isspace():
+                    raise ValueProblem(f"`{field}` is empty, and the action names it")
+            if len(self._entities) >= _REMEMBERED:
+                self._entities.clear()
+            entity = self._entities[texts] = msgspec.json.encode(texts).decode()
+        return entity
+
+    def _infos(self, record: Record) -> dict[str, t.Any]:
+        found = {}
+        for key, get, counts in self._info:
+            value = get(record)
+            if value is not None:
+                found[key] = _added(value) if counts else kept(value)
+        return found
+
+
+def _id_field(rule: Rule) -> str:
+    """Give the field with the object's id in Pendo; metadata are looked up when it is matched."""
+    of = rule.match.of
+    return ".".join(rule.match.path) if of == "row" else VISITOR if of == "visitor" else ACCOUNT
+
+
+def _text(record: Record, field: str, get: Getter | None = None) -> str:
+    try:
+        return text(get(record) if get else record.get(field))
+    except ValueProblem as problem:
+        raise ValueProblem(f"`{field}` {problem}") from None
+
+
+def _getter(path: str) -> Getter:
+    """Find a field; dots lead into objects."""
+    first, *inner = path.split(".")
+    if not inner:
+        return lambda record: record.get(first)
+    return lambda record: reduce(_inside, inner, record.get(first))
+
+
+def _inside(value: t.Any, name: str) -> t.Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _plain(value: t.Any) -> str | None:
+    try:
+        return text(value)
+    except ValueProblem:
+        return None
+
+
+def _added(value: t.Any) -> t.Any:
+    try:
+        return number(value)
+    except ValueProblem:
+        return kept(value)
