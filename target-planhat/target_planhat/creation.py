@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import typing as t
 
-from target_planhat.matching import Unmatched
-
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +11,7 @@ if t.TYPE_CHECKING:
     from target_planhat.ledger.directory import Directory
     from target_planhat.ledger.items import Item
     from target_planhat.ledger.known import Known
-    from target_planhat.matching import Matcher
+    from target_planhat.matching import Matcher, Unmatched
     from target_planhat.rules import Rule
 
 EMAIL, NAME = "identity.email", "identity.name"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import threading
 import typing as t
 from collections import Counter, defaultdict
-from datetime import date
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import date
 
 import msgspec
 
@@ -20,6 +19,7 @@ from target_planhat.ledger.items import Claim, is_added
 from target_planhat.matching import Target, Unmatched
 
 if t.TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from target_planhat.client import PlanhatClient

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import typing as t
 
-from target_planhat.ledger.directory import Object
-
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from target_planhat.client import PlanhatClient
-    from target_planhat.ledger.directory import Column, Directory, Path
+    from target_planhat.ledger.directory import Column, Directory, Object, Path
     from target_planhat.ledger.items import Item
     from target_planhat.ledger.known import Known
     from target_planhat.rules import Key, Model, Rule

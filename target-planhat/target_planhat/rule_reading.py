@@ -260,11 +260,9 @@ def missing_fields(rule: Rule, properties: Collection[str]) -> list[str]:
     match = rule.match
     wanted = {
         match.path[0] if match.of == "row" else _WANTED[match.of],
-        *(name.partition(".")[0] for name in (*rule.where, *rule.info.values())),
-        *(name for name in (rule.company, rule.value) if name),
-    }
-    if rule.date is not None and rule.date != READ_AT:
-        wanted.add(rule.date)
+        *(name.partition(".")[0] for name in (*rule.where, *rule.info.values(), rule.value or "")),
+        *(name for name in (rule.company, rule.date) if name),
+    } - {"", READ_AT}
     if stream is not None:
         if rule.action:
             wanted.update(action(rule.action, stream).fields)

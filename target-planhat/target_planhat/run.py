@@ -238,9 +238,12 @@ class Run:
         for rule_id, rule in self._rules:
             self._items.recount(rule_id, rule)
         self._db.commit()
-        if not self._db.only_deliverer():
+        if self._db.only_deliverer():
+            self._deliver()
+        else:
             self._notes.append("Another run delivers at this time: what came in waits for the next")
-            return
+
+    def _deliver(self) -> None:
         directory = Directory(self._db)
         client = self.client if self.settings.api_token else None
         matcher = Matcher(directory, self.known, client, self._now)

@@ -108,7 +108,7 @@ class TargetPlanhat(Target):
         config = config or _ConfigInput()
         target = cls(config=config.config, parse_env_config=config.parse_env)
         target.listen(file_input)
-        sys.exit(target._code)  # noqa: SLF001 - its own
+        sys.exit(target._code)
 
     def listen(  # type: ignore[misc]  # a run is reported on however it ends
         self, file_input: t.IO[str] | None = None
@@ -121,7 +121,10 @@ class TargetPlanhat(Target):
         self._stop = threading.Event()
         lines = file_input or sys.stdin.buffer
         run = Run(
-            settings.parsed(self.config), now=lambda: now(), stop=self._stop, say=self._say_state
+            settings.parsed(self.config),
+            now=lambda: now(),  # noqa: PLW0108 - tests set it
+            stop=self._stop,
+            say=self._say_state,
         )
         try:
             run.open()

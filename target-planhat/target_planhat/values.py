@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import typing as t
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 LONGEST = 1000
 _INT64 = 2**63
+_HUGE = 10**100
 # what PostgreSQL and UTF-8 cannot hold, or nobody can see
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?\s*", re.ASCII)
@@ -40,11 +41,17 @@ def text(value: t.Any) -> str:
 
 
 def _number_text(value: float | Decimal) -> str:
-    if not math.isfinite(value):
-        raise ValueProblem("is not finite")
+    if not _finite(value) or not -_HUGE < value < _HUGE:
+        raise ValueProblem("is not a number of usable size")
     if value == int(value):
         return str(int(value))
     return repr(value) if isinstance(value, float) else f"{value.normalize():f}"
+
+
+def _finite(value: float | Decimal) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def number(value: t.Any) -> float:
@@ -57,11 +64,8 @@ def number(value: t.Any) -> float:
         value = Decimal(value.strip())
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise ValueProblem("is missing" if value in (None, "") else "is not a number")
-    try:
-        if not math.isfinite(value) or not -_INT64 < value < _INT64:
-            raise ValueProblem("is not a number of usable size")
-    except InvalidOperation:  # a signalling NaN
-        raise ValueProblem("is not a number of usable size") from None
+    if not _finite(value) or not -_INT64 < value < _INT64:
+        raise ValueProblem("is not a number of usable size")
     return int(value) if value == int(value) else float(value)
 
 
@@ -70,5 +74,8 @@ def kept(value: t.Any) -> t.Any:
     if isinstance(value, str):
         return value if value.isprintable() else _UNUSABLE.sub("\ufffd", value)
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        return _number_text(value) if math.isfinite(value) else None
+        try:
+            return _number_text(value)
+        except ValueProblem:
+            return None
     return value

@@ -72,7 +72,7 @@ class Database:
         if must_exist:
             raise _missing(self._shown)
         if self.dry_run:
-            return self._url.set(database=None)
+            return sa.URL.create("sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return self._url

@@ -53,12 +53,11 @@ class Settled:
     clashed: Counter[int] = dataclasses.field(default_factory=Counter)
     short: Counter[int] = dataclasses.field(default_factory=Counter)
 
-    def __iadd__(self, other: Settled) -> Settled:
+    def add(self, other: Settled) -> None:
         """Add those of another read."""
         self.stale += other.stale
         self.clashed += other.clashed
         self.short += other.short
-        return self
 
 
 def settle(  # noqa: PLR0913, PLR0917 - what, how, and when

@@ -126,9 +126,8 @@ class Staging:
             found = settled[rule_id] = Settled()
             of_rule = sa.select(staged.c.read_at).where(staged.c.rule_id == rule_id)
             for (read_at,) in self._db.execute(of_rule.distinct().order_by("read_at")).all():
-                found += settling.settle(
-                    self._db, rule_id, self._combines[rule_id], read_at, self._run
-                )
+                combine = self._combines[rule_id]
+                found.add(settling.settle(self._db, rule_id, combine, read_at, self._run))
         return settled
 
     def is_empty(self) -> bool:
