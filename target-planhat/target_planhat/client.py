@@ -255,12 +255,12 @@ class PlanhatClient:
 
     def _accept_tenant(self, path: str, answer: Answer) -> None:
         """Raise where nothing can be posted at all."""
-        told = f"{path}: {answer.status}"
+        told = f"{path}: {answer.status} {self._metrics.said(answer.body)}".rstrip()
         if answer.status in {401, 403, 404}:
-            other = "" if self._has_token else "; metrics may need an `api_token` too"
+            other = "; metrics may need a valid `api_token` too" if path == METRICS else ""
             raise PlanhatError(
                 f"Planhat refuses the `tenant_token` ({told}): allowed is the tenant UUID from "
-                f"Planhat's settings{other if path == METRICS else ''}"
+                f"Planhat's settings{other}"
             )
         if 300 <= answer.status < 400:  # noqa: PLR2004 - a redirect
             raise PlanhatError(
