@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import typing as t
 
@@ -101,16 +102,36 @@ def test_a_fault_decides_the_fate_and_only_what_certainly_failed_is_sent_again(
     assert planhat.calls.counts[PATHS[kind], "POST"] == client.calls == tries
 
 
-@pytest.mark.parametrize("seconds", [0.3])
-@pytest.mark.parametrize("kind_of_fault", ["time_out", "delay"])
+@pytest.mark.parametrize("fault", ["time_out", "delay"])
 def test_an_answer_that_does_not_come_in_time_leaves_doubt(
-    connect: Callable[..., PlanhatClient], planhat: Emulator, seconds: float, kind_of_fault: str
+    connect: Callable[..., PlanhatClient], planhat: Emulator, fault: str
 ) -> None:
-    planhat.faults.add({"kind": kind_of_fault, "seconds": 20})
-    outcomes = connect(timeout=seconds).post_activities(items("activities"))
+    planhat.faults.add({"kind": fault, "seconds": 20})
+    outcomes = connect(timeout=0.3).post_activities(items("activities"))
 
     assert fates(outcomes) == ["doubtful"] * 3
     assert "ReadTimeout" in outcomes[0].reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_post_that_planhat_says_it_has_taken_is_accepted_though_the_answer_breaks_off(
+    connect: Callable[..., PlanhatClient], kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"processed":'
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_once, args=(server, begun), daemon=True).start()
+        client = connect(analytics_url=f"http://127.0.0.1:{server.getsockname()[1]}")
+
+        assert fates(post(client, kind, items(kind))) == ["accepted"] * 3
+    assert "the answer 200 broke off" in caplog.text
+
+
+def _answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        while not connection.recv(65_536).endswith(b"]"):
+            continue
+        connection.sendall(answer)
 
 
 def test_a_reset_on_a_connection_that_is_used_again_leaves_doubt(
@@ -434,9 +455,20 @@ def test_no_reason_holds_an_id_an_address_or_a_token(
         {"kind": "status", "status": 503, "text": text},
         {"kind": "partial", "text": text},
     ):
-        planhat.faults.add(fault)
+        planhat.faults.add({"path": "/dimensiondata", **fault})
         (outcome,) = client.post_metrics(sent)
         assert outcome.fate != "accepted"
         assert "…" in outcome.reason
         for secret in (planhat.tenant_token, planhat.api_token, "u2", "acme", "ext-ü"):
             assert secret not in outcome.reason
+
+
+@pytest.mark.parametrize("status", [301, 404])
+def test_no_error_holds_an_id_or_a_token(
+    client: PlanhatClient, planhat: Emulator, status: int
+) -> None:
+    text = f"no end user u2 in {planhat.tenant_token}"
+    planhat.faults.add({"kind": "status", "status": status, "text": text})
+
+    with pytest.raises(PlanhatError, match=r"no end user … in …"):
+        client.post_activities([{"externalId": "u2", "action": "x"}])
