@@ -57,11 +57,12 @@ def of_post(
     outcomes = [ACCEPTED] * len(items)
     if not entries:
         return outcomes
-    hide = {*secrets, *wording.identities(items)}
-    rest = _named(items, entries, outcomes, _canonical, hide)
-    rest = _named(items, rest, outcomes, lambda item: _canonical([item.get(k) for k in keys]), hide)
+    rest = _named(items, entries, outcomes, _canonical, secrets)
+    rest = _named(
+        items, rest, outcomes, lambda item: _canonical([item.get(k) for k in keys]), secrets
+    )
     if rest:
-        doubtful = Outcome("doubtful", wording.shown(wording.reason(rest[0]), hide))
+        doubtful = Outcome("doubtful", _told(rest[0], items, secrets))
         outcomes = [doubtful if one.fate == "accepted" else one for one in outcomes]
     return outcomes
 
@@ -71,7 +72,7 @@ def _named(
     entries: Sequence[t.Any],
     outcomes: list[Outcome],
     mark: t.Callable[[Item], bytes],
-    hide: set[str],
+    secrets: Iterable[str],
 ) -> list[t.Any]:
     """Refuse the items that errors name by a mark; return the errors that name none.
 
@@ -95,7 +96,7 @@ def _named(
             rest += named
             continue
         for index, entry in zip(indices, named, strict=False):
-            outcomes[index] = Outcome("refused", wording.shown(wording.reason(entry), hide))
+            outcomes[index] = Outcome("refused", _told(entry, [items[index]], secrets))
     return rest
 
 
@@ -110,28 +111,31 @@ def of_upsert(
     said = _decoded(body)
     if not any(name in said for name in (*_CONFIRMED, *_ERRORS, *_COUNTS)):
         return None
-    hide = {*secrets, *wording.identities(items)}
     places = _places(items)
     outcomes: dict[int, Outcome] = {}
     rest = []
     for entry in _entries(said, _ERRORS):
-        text = wording.shown(wording.reason(entry), hide)
         index = _place(entry, places, outcomes)
         if index is None:
-            rest.append(text)
+            rest.append(entry)
         else:
-            outcomes[index] = Outcome("refused", text)
+            outcomes[index] = Outcome("refused", _told(entry, [items[index]], secrets))
     confirmed = list(_entries(said, _CONFIRMED))
     for entry in confirmed:
         index = _place(entry, places, outcomes)
         if index is not None:
             outcomes[index] = Outcome("accepted", id=str(entry["_id"]) if "_id" in entry else "")
     left = [index for index in range(len(items)) if index not in outcomes]
-    fate = Outcome("refused", rest[0]) if rest else _SILENT
+    fate = Outcome("refused", _told(rest[0], items, secrets)) if rest else _SILENT
     accepted = sum(one.fate == "accepted" for one in outcomes.values())
     if not rest and _total(said) - accepted >= len(left):
         fate = ACCEPTED
     return [outcomes.get(index, fate) for index in range(len(items))]
+
+
+def _told(entry: t.Any, items: Sequence[Item], secrets: Iterable[str]) -> str:
+    """Give the reason in an error about these items, without their ids."""
+    return wording.shown(wording.reason(entry), {*secrets, *wording.identities(items)})
 
 
 def _total(said: Item) -> int:

@@ -244,23 +244,23 @@ class PlanhatClient:
             )
             if answer.status == 413:  # noqa: PLR2004 - too large
                 return None
-            self._accept_tenant(path, answer)
             if answer.good:
                 if answer.body is None:
                     logger.warning("%s: the answer %d broke off", path, answer.status)
                 return answers.of_post(items[chosen], answer.body, keys, host.secrets)
+            self._accept_tenant(path, answer, identities(items[chosen]))
             return [_refusal(host, answer, items[chosen])] * len(part)
 
         return bulk.outcomes(encoded, MOST_ITEMS, MOST_BYTES, send)
 
-    def _accept_tenant(self, path: str, answer: Answer) -> None:
+    def _accept_tenant(self, path: str, answer: Answer, hide: Collection[str] = ()) -> None:
         """Raise where nothing can be posted at all."""
-        told = f"{path}: {answer.status}"
+        told = f"{path}: {answer.status} {self._metrics.said(answer.body, hide)}".rstrip()
         if answer.status in {401, 403, 404}:
-            other = "" if self._has_token else "; metrics may need an `api_token` too"
+            other = "; metrics may need a valid `api_token` too" if path == METRICS else ""
             raise PlanhatError(
                 f"Planhat refuses the `tenant_token` ({told}): allowed is the tenant UUID from "
-                f"Planhat's settings{other if path == METRICS else ''}"
+                f"Planhat's settings{other}"
             )
         if 300 <= answer.status < 400:  # noqa: PLR2004 - a redirect
             raise PlanhatError(

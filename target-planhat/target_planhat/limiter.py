@@ -44,10 +44,12 @@ class Limiter:
         if turn > now:
             self._sleep(turn - now)
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody call for a while."""
+    def pause(self, seconds: float) -> float:
+        """Let nobody call for a while; give the seconds until all pauses are over."""
         with self._lock:
-            self._open = max(self._open, self._clock() + seconds)
+            now = self._clock()
+            self._open = max(self._open, now + seconds)
+            return self._open - now
 
 
 def asked_wait(headers: Mapping[str, str], status: int) -> float:

@@ -188,9 +188,8 @@ class Host:
     def _wait(self, details: t.Any) -> None:
         """Pause the host before the next try, for all threads: doubling, with some jitter."""
         own = min(FIRST_WAIT * 2 ** (details["tries"] - 1), LONGEST_WAIT)
-        wait = own * random.uniform(1, 1.25)  # noqa: S311 - spreads calls
+        wait = self._limiter.pause(own * random.uniform(1, 1.25))  # noqa: S311 - spreads calls
         logger.warning("%s; try %d in %.0f s", details["exception"], details["tries"] + 1, wait)
-        self._limiter.pause(wait)
 
     @contextlib.contextmanager
     def _opened(

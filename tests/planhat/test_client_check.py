@@ -104,7 +104,7 @@ def test_metrics_that_need_the_api_token_are_told(connect: Connect, planhat: Emu
     planhat.knobs.metrics_need_token = True
     connect().check()
 
-    with pytest.raises(PlanhatError, match="metrics may need an `api_token`"):
+    with pytest.raises(PlanhatError, match="metrics may need a valid `api_token`"):
         connect(api_token=None).check()
 
 
@@ -143,16 +143,25 @@ def test_an_analytics_host_that_is_another_is_told(
         client.check()
 
 
-def test_the_host_of_a_region_is_asked() -> None:
-    from target_planhat.client import PlanhatClient  # noqa: PLC0415 - no emulator here
+@pytest.mark.parametrize(
+    ("region", "host"), [(None, "api.planhat.com"), ("eu3", "api-eu3.planhat.com")]
+)
+def test_the_region_picks_the_host_of_rest(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, region: str | None, host: str
+) -> None:
+    hosts = []
 
-    with pytest.raises(PlanhatError) as error:
-        PlanhatClient(tenant_token="t", api_token="a", region="x.invalid/", sleep=_nothing).check()
-    assert "`region`" in error.value.message
+    def refuse(address: tuple[str, int], *_: t.Any, **__: t.Any) -> t.NoReturn:
+        hosts.append(address[0])
+        raise OSError("no network here")
 
+    monkeypatch.setattr("urllib3.util.connection.create_connection", refuse)
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(PlanhatError, match="`region`"):
+        connect(region=region, api_url=None).check()
 
-def _nothing(_seconds: float) -> None:
-    """Wait for nobody."""
+    assert set(hosts) == {host}
 
 
 # Is it well again?

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import typing as t
 
 import pytest
 from target_planhat import client as client_module
-from target_planhat.answers import Outcome
 from target_planhat.errors import PlanhatError
+
+from tests.planhat.posting import BOTH, KINDS, PATHS, Kind, fates, items, post
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,32 +19,6 @@ if t.TYPE_CHECKING:
     from target_planhat.client import PlanhatClient
 
     from tests.planhat.conftest import Time
-
-Kind = t.Literal["activities", "points"]
-KINDS: tuple[Kind, ...] = ("activities", "points")
-BOTH = pytest.mark.parametrize("kind", KINDS)
-PATHS = {"activities": "/analytics/bulk", "points": "/dimensiondata"}
-DATE = "2026-03-10T00:00:00.000Z"
-
-
-def items(kind: Kind, count: int = 3) -> list[dict[str, t.Any]]:
-    if kind == "activities":
-        return [
-            {"externalId": "u2", "action": f"Used {n}", "date": DATE, "count": n}
-            for n in range(count)
-        ]
-    return [
-        {"dimensionId": f"d{n}", "externalId": "acme", "model": "Company", "value": n, "date": DATE}
-        for n in range(count)
-    ]
-
-
-def post(client: PlanhatClient, kind: Kind, sent: list[dict[str, t.Any]]) -> list[Outcome]:
-    return client.post_activities(sent) if kind == "activities" else client.post_metrics(sent)
-
-
-def fates(outcomes: list[Outcome]) -> list[str]:
-    return [one.fate for one in outcomes]
 
 
 @pytest.mark.parametrize("form", ["json", "text", "empty"])
@@ -101,16 +77,36 @@ def test_a_fault_decides_the_fate_and_only_what_certainly_failed_is_sent_again(
     assert planhat.calls.counts[PATHS[kind], "POST"] == client.calls == tries
 
 
-@pytest.mark.parametrize("seconds", [0.3])
-@pytest.mark.parametrize("kind_of_fault", ["time_out", "delay"])
+@pytest.mark.parametrize("fault", ["time_out", "delay"])
 def test_an_answer_that_does_not_come_in_time_leaves_doubt(
-    connect: Callable[..., PlanhatClient], planhat: Emulator, seconds: float, kind_of_fault: str
+    connect: Callable[..., PlanhatClient], planhat: Emulator, fault: str
 ) -> None:
-    planhat.faults.add({"kind": kind_of_fault, "seconds": 20})
-    outcomes = connect(timeout=seconds).post_activities(items("activities"))
+    planhat.faults.add({"kind": fault, "seconds": 20})
+    outcomes = connect(timeout=0.3).post_activities(items("activities"))
 
     assert fates(outcomes) == ["doubtful"] * 3
     assert "ReadTimeout" in outcomes[0].reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_post_that_planhat_says_it_has_taken_is_accepted_though_the_answer_breaks_off(
+    connect: Callable[..., PlanhatClient], kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"processed":'
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_once, args=(server, begun), daemon=True).start()
+        client = connect(analytics_url=f"http://127.0.0.1:{server.getsockname()[1]}")
+
+        assert fates(post(client, kind, items(kind))) == ["accepted"] * 3
+    assert "the answer 200 broke off" in caplog.text
+
+
+def _answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        while not connection.recv(65_536).endswith(b"]"):
+            continue
+        connection.sendall(answer)
 
 
 def test_a_reset_on_a_connection_that_is_used_again_leaves_doubt(
@@ -339,104 +335,3 @@ def test_threads_may_post_at_once(client: PlanhatClient, planhat: Emulator) -> N
     assert fates_of == [["accepted"] * 50] * 8
     assert (planhat.world.count("activities"), planhat.world.count("points")) == (200, 200)
     assert client.calls == 13
-
-
-# Errors of items
-
-
-@pytest.mark.parametrize("metric_errors", ["named", "generic"])
-@pytest.mark.parametrize("processed", ["total", "stored"])
-def test_metrics_that_the_answer_names_are_refused_with_its_reason(
-    client: PlanhatClient, planhat: Emulator, metric_errors: t.Any, processed: t.Any
-) -> None:
-    planhat.knobs.metric_errors, planhat.knobs.processed = metric_errors, processed
-    sent = items("points", 6)
-    del sent[1]["dimensionId"]
-    sent[2]["model"] = "Nothing"
-    sent[4]["externalId"] = "unknown"
-    outcomes = client.post_metrics(sent)
-
-    assert fates(outcomes) == [
-        *("accepted", "refused", "refused", "accepted", "refused", "accepted"),
-    ]
-    reasons = {"generic": "invalid item", "named": "dimensionId must be specified"}
-    assert outcomes[1].reason == reasons[metric_errors]
-    assert planhat.world.count("points") == 3
-
-
-def test_metrics_that_fail_silently_are_accepted(client: PlanhatClient, planhat: Emulator) -> None:
-    planhat.knobs.unmatched_metrics = "silent"
-    sent = items("points")
-    sent[1]["externalId"] = "unknown"
-
-    assert fates(client.post_metrics(sent)) == ["accepted"] * 3
-    assert planhat.world.count("points") == 2
-
-
-@pytest.mark.parametrize(
-    ("report", "form", "second"),
-    [
-        (True, "json", "refused"),
-        (True, "text", "accepted"),
-        (True, "empty", "accepted"),
-        (False, "json", "accepted"),
-    ],
-)
-def test_activities_that_match_nobody_are_refused_where_the_answer_says_so(
-    client: PlanhatClient, planhat: Emulator, report: bool, form: t.Any, second: str
-) -> None:
-    planhat.knobs.report_unmatched, planhat.knobs.activity_answer = report, form
-    sent = items("activities")
-    sent[1]["externalId"] = "nobody"
-
-    assert fates(client.post_activities(sent)) == ["accepted", second, "accepted"]
-
-
-@BOTH
-def test_items_that_fail_among_others_are_refused(
-    client: PlanhatClient, planhat: Emulator, kind: Kind
-) -> None:
-    planhat.faults.add({"kind": "partial", "indices": [0, 2, 3], "text": "not today"})
-    outcomes = post(client, kind, items(kind, 5))
-
-    assert fates(outcomes) == ["refused", "accepted", "refused", "refused", "accepted"]
-    assert outcomes[0] == Outcome("refused", "not today")
-    assert planhat.world.count(kind) == 2
-
-
-@pytest.mark.parametrize("form", ["json", "text", "html"])
-def test_the_reason_of_a_refused_post_is_planhats_own_in_any_form(
-    client: PlanhatClient, planhat: Emulator, form: t.Any
-) -> None:
-    planhat.knobs.max_body, planhat.knobs.too_large = 10, 400
-    planhat.knobs.error_bodies = form
-    (outcome,) = set(client.post_activities(items("activities")))
-
-    assert outcome == Outcome("refused", "400 request entity too large")
-
-
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "no end user u2",
-        "u2@acme.example is unknown",
-        "“ext-ü 1” is no id",
-        "unknown: {tenant}, {token}",
-    ],
-)
-def test_no_reason_holds_an_id_an_address_or_a_token(
-    client: PlanhatClient, planhat: Emulator, reason: str
-) -> None:
-    text = reason.format(tenant=planhat.tenant_token, token=planhat.api_token)
-    sent = [{"externalId": "u2", "companyExternalId": "ext-ü 1", "action": "x"}]
-    for fault in (
-        {"kind": "status", "status": 400, "text": text},
-        {"kind": "status", "status": 503, "text": text},
-        {"kind": "partial", "text": text},
-    ):
-        planhat.faults.add(fault)
-        (outcome,) = client.post_metrics(sent)
-        assert outcome.fate != "accepted"
-        assert "…" in outcome.reason
-        for secret in (planhat.tenant_token, planhat.api_token, "u2", "acme", "ext-ü"):
-            assert secret not in outcome.reason

@@ -126,7 +126,7 @@ def test_a_list_that_refuses_each_limit_is_an_error(
 ) -> None:
     planhat.faults.add({"kind": "status", "status": 400, "text": "bad sort", "times": None})
 
-    with pytest.raises(PlanhatError, match="refuses /endusers .*bad sort"):
+    with pytest.raises(PlanhatError, match=r"refuses /endusers .*bad sort"):
         everything(client, "endusers")
     assert client.calls == 4
 
@@ -166,7 +166,7 @@ def test_a_read_that_never_works_is_an_error(
 ) -> None:
     planhat.faults.add({"kind": "status", "status": 502, "times": None})
 
-    with pytest.raises(PlanhatError, match="does not answer .*502.*`api_url`"):
+    with pytest.raises(PlanhatError, match=r"does not answer .*502.*`api_url`"):
         everything(client, "endusers")
     assert client.calls == 8
     assert 123 <= time.slept <= 154
@@ -247,7 +247,7 @@ def test_no_message_about_points_holds_the_id_of_a_company(
 ) -> None:
     planhat.faults.add({"kind": "status", "status": 404, "text": "no company 65f0aa"})
 
-    with pytest.raises(PlanhatError, match="refuses /dimensiondata .*no company …"):
+    with pytest.raises(PlanhatError, match=r"refuses /dimensiondata .*no company …"):
         client.points("65f0aa", "d", 1, 2)
 
 
