@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _emulator(options: argparse.Namespace, opened: ExitStack) -> Emulator:
-    happened, journal = [], Journal()
+    happened: list[Happening] = []
+    journal = Journal()
     if options.state:
         happened, journal = opened.enter_context(journal_of(options.state))
     world = lived_through(happened) if happened else _born(journal)
