@@ -20,6 +20,7 @@ install() {
 usage() {
     cat <<'TXT'
 ./do demo           Pendo (emulated) into PostgreSQL (embedded), end to end
+./do demo-planhat   Pendo into Planhat (both emulated), likewise
 ./do test [ARGS]    the tests (ARGS go to pytest)
 ./do test-all       the tests with the whole of their long matrices
 ./do check          lint, types, import floors, generated files
@@ -34,7 +35,7 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | test | test-all | check | format | generate | bench | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -43,6 +44,7 @@ export PATH UV_COMPILE_BYTECODE=1
 
 case "$command" in
     demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
+    demo-planhat) exec with-demo meltano --environment=demo run tap-pendo-for-planhat target-planhat ;;
     # side by side, a file to a process: most of the time goes into waiting
     test) exec python -m pytest -n 3 --dist loadfile "$@" ;;
     test-all) exec python -m pytest -n 3 --dist loadfile --all "$@" ;;

@@ -41,6 +41,10 @@ class Clock:
         """Stop the clock at a moment: epoch milliseconds or ISO 8601."""
         self._fixed = parse_moment(now) if isinstance(now, str) else now
 
+    def run(self) -> None:
+        """Go with real time again."""
+        self._fixed, self._offset = None, 0
+
     def advance(self, seconds: float) -> None:
         """Move the clock on; a running one goes on running."""
         step = round(seconds * 1000)

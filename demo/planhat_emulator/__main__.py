@@ -4,14 +4,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
-from emulation.clock import Clock, format_moment
+from emulation.clock import format_moment
 from emulation.waiting import until_told_to_stop
 
+from planhat_emulator.journal import Happening, Journal, journal_of
 from planhat_emulator.knobs import Knobs
 from planhat_emulator.models import MODELS
+from planhat_emulator.replay import lived_through
 from planhat_emulator.server import Emulator, running
 from planhat_emulator.world import World
 
@@ -41,6 +44,13 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="JSON",
         help='order a fault, such as \'{"kind": "status", "status": 429, "path": "/endusers"}\'',
     )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="write down what happens in this file, and begin where it ends; objects are then "
+        "made and seeded only if it has none yet",
+    )
     parser.add_argument("--url-file", type=Path, help="write the URL of REST into this file")
     return parser.parse_args(arguments)
 
@@ -51,32 +61,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Prints one JSON line when ready: url, key, analytics_url, tenant_token, now.
     """
     options = _arguments(arguments)
-    try:
-        emulator = _emulator(options)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"planhat-emulator: {error}\n")
-        return 2
-    stop = until_told_to_stop()
-    with running(emulator, options.host, options.port, options.analytics_port):
-        _announce(emulator, options.url_file)
-        stop.wait()
+    with ExitStack() as opened:
+        try:
+            emulator = _emulator(options, opened)
+        except (ValueError, OSError) as error:
+            sys.stderr.write(f"planhat-emulator: {error}\n")
+            return 2
+        stop = until_told_to_stop()
+        with running(emulator, options.host, options.port, options.analytics_port):
+            _announce(emulator, options.url_file)
+            stop.wait()
     return 0
 
 
-def _emulator(options: argparse.Namespace) -> Emulator:
-    world = World(clock=Clock(options.now))
-    world.knobs = _knobs(options.knob)
-    if options.seed_file:
-        world.seed(**json.loads(options.seed_file.read_text(encoding="utf-8")))
-    world.seed(**{path: getattr(options, path) for path in MODELS})
-    emulator = Emulator(world, options.key, options.tenant_token)
+def _emulator(options: argparse.Namespace, opened: ExitStack) -> Emulator:
+    happened: list[Happening] = []
+    journal = Journal()
+    if options.state:
+        happened, journal = opened.enter_context(journal_of(options.state))
+    world = lived_through(happened) if happened else _born(journal)
+    world.clock.run()
+    if options.now:
+        world.clock.set(options.now)
+    if options.knob:
+        world.knobs = _knobs(world.knobs, options.knob)
+        knobs = msgspec.to_builtins(world.knobs)
+        journal.note(Happening(world.clock.now(), knobs=knobs))
+    if all(one.seeds is None for one in happened):
+        _seed(world, options, journal)
+    emulator = Emulator(world, options.key, options.tenant_token, journal)
     emulator.faults.add(*(json.loads(fault) for fault in options.fault))
     return emulator
 
 
-def _knobs(orders: Sequence[str]) -> Knobs:
-    """Return knobs that are set as `NAME=VALUE` says; a value is JSON, or else a text."""
-    values = {}
+def _born(journal: Journal) -> World:
+    world = World()
+    journal.note(Happening(world.clock.now(), born=world.store.nonce))
+    return world
+
+
+def _seed(world: World, options: argparse.Namespace, journal: Journal) -> None:
+    given = {}
+    if options.seed_file:
+        given = json.loads(options.seed_file.read_text(encoding="utf-8"))
+    for seeds in (given, {path: getattr(options, path) for path in MODELS}):
+        world.seed(**seeds)
+        journal.note(Happening(world.clock.now(), seeds=seeds))
+
+
+def _knobs(knobs: Knobs, orders: Sequence[str]) -> Knobs:
+    """Return knobs as `NAME=VALUE` changes them; a value is JSON, or else a text."""
+    values = msgspec.to_builtins(knobs)
     for order in orders:
         name, _, text = order.partition("=")
         try:

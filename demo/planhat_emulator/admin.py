@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from emulation.admin import CommonAdmin, Row, routes
 from emulation.clock import format_moment
 from starlette.requests import Request
@@ -9,8 +10,10 @@ from starlette.routing import Route
 
 from planhat_emulator.activities import Activity
 from planhat_emulator.emulated import Emulated
+from planhat_emulator.journal import Happening
 from planhat_emulator.metrics import Point
 from planhat_emulator.models import MODELS
+from planhat_emulator.summary import summary
 from planhat_emulator.world import World, day
 
 _KINDS = (*MODELS, "activities", "points", "failed", "created")
@@ -36,6 +39,7 @@ class Admin(CommonAdmin):
             ("GET", "/points", self._points),
             ("GET", "/failed", self._failed),
             ("GET", "/created", self._created),
+            ("GET", "/summary", self._summary),
             ("GET", "/truth/count", self._count),
             ("GET", "/truth/activity_sums", self._activity_sums),
             ("GET", "/truth/point_sums", self._point_sums),
@@ -53,7 +57,9 @@ class Admin(CommonAdmin):
 
     async def _seed(self, request: Request) -> Any:
         """Read {model's path: a number, or an array of objects}."""
-        self._world.seed(**await request.json())
+        seeds = await request.json()
+        self._world.seed(**seeds)
+        self._emulator.journal.note(Happening(self._world.clock.now(), seeds=seeds))
         return {path: self._world.count(path) for path in MODELS}
 
     async def _activities(self, request: Request) -> Any:
@@ -74,6 +80,9 @@ class Admin(CommonAdmin):
     async def _created(self, _request: Request) -> Any:
         return self._world.created
 
+    async def _summary(self, _request: Request) -> Any:
+        return summary(self._world)
+
     async def _count(self, request: Request) -> Any:
         return {"rows": self._world.count(request.query_params["kind"])}
 
@@ -82,6 +91,12 @@ class Admin(CommonAdmin):
 
     async def _point_sums(self, _request: Request) -> Any:
         return [[*key, total] for key, total in self._world.point_sums().items()]
+
+    async def _set_knobs(self, request: Request) -> Any:
+        knobs = await super()._set_knobs(request)
+        changed = msgspec.to_builtins(knobs)
+        self._emulator.journal.note(Happening(self._world.clock.now(), knobs=changed))
+        return knobs
 
     async def _forget(self, request: Request) -> Any:
         """Forget the calls, and let the quota begin anew."""

@@ -10,6 +10,7 @@ from planhat_emulator.world import World
 SINGLE = "/analytics"
 BULK = "/analytics/bulk"
 METRICS = "/dimensiondata"
+PATHS = (SINGLE, BULK, METRICS)
 _PATHS = {("analytics",): SINGLE, ("analytics", "bulk"): BULK, ("dimensiondata",): METRICS}
 
 

@@ -17,6 +17,7 @@ from planhat_emulator import analytics, rest
 from planhat_emulator.answers import Answer, Call, in_form, refusal
 from planhat_emulator.emulated import Emulated
 from planhat_emulator.faults import Fault
+from planhat_emulator.journal import Happening
 from planhat_emulator.quota import limit_headers, retry_after, too_many
 from planhat_emulator.refusals import Refused
 from planhat_emulator.requests_log import Entry, digest
@@ -128,7 +129,8 @@ class PlanhatApi:
             call.body = self._body(request, body, entry)
         answer = rest.answer(self._world, call)
         answer.headers.update(headers)
-        entry.committed = call.verb != "GET"
+        if call.verb != "GET":
+            self._commit(call, call.key, entry)
         return answer
 
     def _analytics(self, request: Request, call: Call, body: bytes, entry: Entry) -> Answer:
@@ -145,8 +147,15 @@ class PlanhatApi:
                 return analytics.sunk(self._world, call)
             raise
         answer = analytics.answer(self._world, call)
-        entry.committed = True
+        self._commit(call, "", entry)  # its key is the tenant token, which nobody needs to read
         return answer
+
+    def _commit(self, call: Call, key: str, entry: Entry) -> None:
+        """Note that a call has had its effect; whoever is answered can rely on it."""
+        entry.committed = True
+        now, named = self._world.clock.now(), (call.verb, call.path, key)
+        happening = Happening(now, call=named, body=call.body, spoilt=call.spoilt)
+        self._emulator.journal.note(happening)
 
     def _admit(self, request: Request, call: Call) -> dict[str, str]:
         """Return the headers of a call that may be made."""

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from planhat_emulator.faults import Faults
+from planhat_emulator.journal import Journal
 from planhat_emulator.quota import Quota
 from planhat_emulator.requests_log import Requests
 from planhat_emulator.tokens import Tokens
@@ -20,3 +21,4 @@ class Emulated(Protocol):
     faults: Faults
     calls: Requests
     quota: Quota
+    journal: Journal

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from planhat_emulator.admin import Admin
 from planhat_emulator.api import PlanhatApi
 from planhat_emulator.faults import Faults
+from planhat_emulator.journal import Journal
 from planhat_emulator.knobs import Knobs
 from planhat_emulator.quota import Quota
 from planhat_emulator.requests_log import Requests
@@ -27,13 +28,18 @@ class Emulator:
     """The emulated Planhat of one tenant: its application, tokens, faults and calls."""
 
     def __init__(
-        self, world: World, api_token: str | None = None, tenant_token: str | None = None
+        self,
+        world: World,
+        api_token: str | None = None,
+        tenant_token: str | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.url = ""
         self.analytics_url = ""
         self.api_token = api_token or secrets.token_urlsafe(256)  # as long as Planhat's
         self.tenant_token = tenant_token or str(uuid.uuid4())
         self.analytics_port = 0
+        self.journal = journal or Journal()
         self.renew(world)
 
     def renew(self, world: World) -> None:

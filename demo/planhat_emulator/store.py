@@ -15,18 +15,19 @@ _PREFIXES = {"extid-": "externalId", "srcid-": "sourceId"}
 class Store:
     """The objects of one tenant, and the knobs and the clock by which it goes."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, nonce: str | None = None) -> None:
         self.clock = clock
         self.knobs = Knobs()
         self.tables = {path: Table(model) for path, model in MODELS.items()}
         self.custom_fields: dict[str, set[str]] = {path: set() for path in MODELS}
-        self._nonce = secrets.token_hex(5)
+        # as an ObjectId begins with its time; one for all, so that a replay makes the same ids
+        self.nonce = nonce or f"{clock.now() // 1000:08x}{secrets.token_hex(5)}"
         self._made = 0
 
     def new_id(self) -> str:
         """Return an _id that nobody has: 24 hexadecimal digits."""
         self._made += 1
-        return f"{self.clock.now() // 1000:08x}{self._nonce}{self._made & 0xFFFFFF:06x}"
+        return f"{self.nonce}{self._made & 0xFFFFFF:06x}"
 
     def add(self, path: str, fields: Thing) -> Thing:
         """Add an object as it is, with an _id and its times."""

@@ -23,11 +23,14 @@ Seeds = int | Iterable[Thing]
 
 
 class World:
-    """One tenant. It begins empty; `seed` fills it."""
+    """One tenant. It begins empty; `seed` fills it.
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    `nonce` is the beginning of every _id: 18 hexadecimal digits, made up if not given.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, nonce: str | None = None) -> None:
         self.clock = clock or Clock()
-        self.store = Store(self.clock)
+        self.store = Store(self.clock, nonce)
         self.failed: list[Failure] = []
         self._activities = Activities(self.store, self.failed)
         self._metrics = Metrics(self.store, self.failed)

@@ -1,1 +1,1 @@
-"""Runs a command beside a Pendo emulator and an embedded PostgreSQL."""
+"""Runs a command beside an emulated Pendo, an emulated Planhat and an embedded PostgreSQL."""

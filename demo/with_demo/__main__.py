@@ -10,22 +10,29 @@ from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
 from with_demo.arrivals import compare, count_rows, read_ranges, show
+from with_demo.deliveries import holds_anything
+from with_demo.deliveries import show as show_deliveries
 from with_demo.emulators import Emulator, emulator
+from with_demo.planhat import Planhat, demo_planhat
 from with_demo.postgres import HOST, Server, embedded_postgres
 from with_demo.processes import Interrupted, Signals, StartError, noted_signals, run_command
+from with_demo.reports import REPORTS, new_page, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from with_demo.arrivals import Range
+    from with_demo.deliveries import Summary
 
 _DATABASE_SETTINGS = ("TARGET_POSTGRES_HOST", "TARGET_POSTGRES_SQLALCHEMY_URL")
+_PLANHAT_SETTING = "TARGET_PLANHAT_TENANT_TOKEN"
+_TARGETS = ("target-planhat", "target-postgres")
 _NOT_FOUND, _NOT_RUN = 127, 126  # as shells have it
 
 
@@ -47,10 +54,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="with-demo",
         usage="%(prog)s [--data DIR] [--now ISO] [--events-per-day N] [--] COMMAND…",
-        description="Runs COMMAND beside an emulated Pendo and a PostgreSQL of its own, shows what "
-        "arrived, and leaves nothing running. COMMAND finds both through TAP_PENDO_… and "
-        "TARGET_POSTGRES_… in its environment; a database that is named there already is used "
-        "instead and left alone.",
+        description="Runs COMMAND beside an emulated Pendo, an emulated Planhat and a PostgreSQL "
+        "of its own, shows what arrived, and leaves nothing running. COMMAND finds them through "
+        "TAP_PENDO_…, TARGET_PLANHAT_… and TARGET_POSTGRES_… in its environment; a Planhat (its "
+        "tenant token) or a database that is named there already is used instead and left alone.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -58,7 +65,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         type=Path,
         default=Path(".meltano", "with-demo"),
-        help="keeps the database and the logs (%(default)s); Meltano keeps its state elsewhere",
+        help="keeps the database, Planhat and the logs (%(default)s); Meltano keeps its state "
+        "elsewhere",
     )
     parser.add_argument(
         "--now",
@@ -85,26 +93,56 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=timezone.utc)
 
 
+class _Servers(NamedTuple):
+    """What runs beside COMMAND; None for what the environment names instead."""
+
+    database: Server | None
+    pendo: Emulator
+    planhat: Planhat | None
+
+
 def _run(options: argparse.Namespace, signals: Signals) -> int:
-    data = options.data.resolve()
-    with ExitStack() as servers:
-        environment = dict(os.environ)
-        database = None
-        if not any(environment.get(name) for name in _DATABASE_SETTINGS):
-            server = embedded_postgres(data / "postgres", check=signals.check)
-            database = servers.enter_context(server)
-            environment.update(database.environment())
-        pendo = servers.enter_context(_pendo(options, data, signals.check))
-        environment.update(_no_proxy(environment))
-        environment["TAP_PENDO_API_URL"] = pendo.url
-        environment["TAP_PENDO_INTEGRATION_KEY"] = pendo.key
-        before = _count(database)
+    environment = dict(os.environ)
+    with ExitStack() as running:
+        servers = _start(options, environment, running, signals.check)
+        rows = _count(servers.database)
+        summary = servers.planhat.summary() if servers.planhat else None
+        page = written(environment)
         try:
             code = run_command(options.command, environment, signals)
         except OSError as error:
             return _fail(f"cannot run {options.command[0]}: {error.strerror}", _NOT_RUN)
-        _say(_arrivals(database, pendo, before))
+        named = {name for name in _TARGETS for word in options.command if name in word}
+        told = (
+            _arrivals(servers.database, servers.pendo, rows, named),
+            _deliveries(servers.planhat, summary, named),
+            new_page(environment, page),
+        )
+        _say("\n\n".join(part for part in told if part))
         return code
+
+
+def _start(
+    options: argparse.Namespace,
+    environment: dict[str, str],
+    running: ExitStack,
+    check: Callable[[], None],
+) -> _Servers:
+    """Start what the environment does not name, and name it there."""
+    data = options.data.resolve()
+    database = planhat = None
+    if not any(environment.get(name) for name in _DATABASE_SETTINGS):
+        database = running.enter_context(embedded_postgres(data / "postgres", check=check))
+        environment.update(database.environment())
+    pendo = running.enter_context(_pendo(options, data, check))
+    environment.update(_no_proxy(environment))
+    environment["TAP_PENDO_API_URL"] = pendo.url
+    environment["TAP_PENDO_INTEGRATION_KEY"] = pendo.key
+    if not environment.get(_PLANHAT_SETTING):
+        planhat = running.enter_context(demo_planhat(data / "planhat", pendo, check))
+        environment.update(planhat.environment(environment))
+        environment[REPORTS] = environment.get(REPORTS) or str(data / "reports")
+    return _Servers(database, pendo, planhat)
 
 
 def _pendo(
@@ -130,16 +168,39 @@ def _count(database: Server | None) -> dict[str, int]:
         return count_rows(connection)
 
 
-def _arrivals(database: Server | None, pendo: Emulator, before: dict[str, int]) -> str:
-    """What arrived, as text; that it cannot be found out is no reason to fail."""
+def _arrivals(
+    database: Server | None, pendo: Emulator, before: dict[str, int], named: set[str]
+) -> str:
+    """What arrived in PostgreSQL, as text; that it cannot be found out is no reason to fail.
+
+    Nothing, if COMMAND is about Planhat and brought nothing here.
+    """
+    elsewhere = named == {"target-planhat"}
     if database is None:
-        return "The environment names the database: what arrived there is not looked into."
+        told = "The environment names the database: what arrived there is not looked into."
+        return "" if elsewhere else told
     try:
         with database.connect() as connection:
             after, ranges = count_rows(connection), read_ranges(connection)
     except psycopg.Error as error:
         return f"What arrived is not known: {_line(error)}"
+    if elsewhere and after == before:
+        return ""
     return show(compare(before, after, ranges, partial(_truth, pendo)))
+
+
+def _deliveries(planhat: Planhat | None, before: Summary | None, named: set[str]) -> str:
+    """What arrived in Planhat, as text; nothing, if COMMAND is about something else."""
+    wanted = "target-planhat" in named
+    if planhat is None or before is None:
+        told = "The environment names Planhat: what arrived there is not looked into."
+        return told if wanted else ""
+    try:
+        after: Summary = planhat.summary()
+    except (OSError, ValueError) as error:
+        return f"What arrived in Planhat is not known: {_line(error)}"
+    told_anyway = not named and holds_anything(after)
+    return show_deliveries(before, after) if wanted or told_anyway or after != before else ""
 
 
 def _truth(pendo: Emulator, kind: str, known: Range | None) -> int | None:
@@ -160,6 +221,8 @@ def _line(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
+    if not text:
+        return
     with suppress(BrokenPipeError):
         print(text, flush=True)  # noqa: T201  (what the user waits for)
         return

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg import sql
 
+from with_demo.tables import table
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -70,9 +72,9 @@ class Arrival(NamedTuple):
 def count_rows(connection: psycopg.Connection) -> dict[str, int]:
     """The rows of each stream's table that exists; rows marked as deleted do not count."""
     return {
-        table: connection.execute(_counting(table, soft_deletes=soft_deletes)).fetchall()[0][0]
-        for table, soft_deletes in sorted(_tables(connection).items())
-        if table != WINDOWS
+        name: connection.execute(_counting(name, soft_deletes=soft_deletes)).fetchall()[0][0]
+        for name, soft_deletes in sorted(_tables(connection).items())
+        if name != WINDOWS
     }
 
 
@@ -123,10 +125,7 @@ def show(arrivals: Sequence[Arrival]) -> str:
         )
         for each in arrivals
     ]
-    widths = [max(len(line[column]) for line in (titles, *lines)) for column in range(len(titles))]
-    table = [_line(line, widths) for line in (titles, *lines)]
-    table.insert(1, "  ".join("-" * width for width in widths).rstrip())
-    return "\n".join([*table, "", *_ranges(arrivals)]).rstrip()
+    return "\n".join([*table(titles, lines), "", *_ranges(arrivals)]).rstrip()
 
 
 def _tables(connection: psycopg.Connection) -> dict[str, bool]:
@@ -138,19 +137,13 @@ def _tables(connection: psycopg.Connection) -> dict[str, bool]:
     return dict(connection.execute(query, [SCHEMA]).fetchall())
 
 
-def _counting(table: str, *, soft_deletes: bool) -> sql.Composed:
-    query = sql.SQL("select count(*) from {}").format(sql.Identifier(SCHEMA, table))
+def _counting(name: str, *, soft_deletes: bool) -> sql.Composed:
+    query = sql.SQL("select count(*) from {}").format(sql.Identifier(SCHEMA, name))
     return query + sql.SQL(" where _sdc_deleted_at is null") if soft_deletes else query
 
 
 def _number(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
-
-
-def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
-    name, *figures, mark = parts
-    right = (f"{figure:>{width}}" for figure, width in zip(figures, widths[1:], strict=False))
-    return "  ".join([f"{name:<{widths[0]}}", *right, mark]).rstrip()
 
 
 def _ranges(arrivals: Iterable[Arrival]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import secrets
@@ -24,6 +23,7 @@ from with_demo.processes import (
     StartError,
     User,
     runs,
+    sole_use,
     start_server,
     stop,
     telling_line,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 NAME: Final = "postgres"  # of the user and of the database that initdb makes
 _NAMESPACE: Final = ("unshare", "-U", "--map-user=65534", "--map-group=65534", "--")
-_LOCK_PATIENCE: Final = 2.0  # seconds that a killed run's server may take to end
 _STOP_PATIENCE: Final = 20.0  # seconds for the last checkpoint
 _RELAXED: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -115,7 +114,7 @@ def embedded_postgres(
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     runner = _runner()
-    with _sole_use(data_dir, check) as lock:
+    with sole_use(data_dir, check) as lock:
         runner.own(data_dir)
         password = _password(data_dir, runner, lock, check)
         # Who has the lock knows that no server runs here: this can only be a killed one's, and its
@@ -182,30 +181,6 @@ def _runner() -> _Runner:
         "PostgreSQL does not run as root, `unshare -U` is refused here, "
         f"and the user nobody cannot run {binaries / 'postgres'}: use another user"
     )
-
-
-@contextmanager
-def _sole_use(data_dir: Path, check: Callable[[], None]) -> Iterator[int]:
-    """The folder's lock, as a descriptor; the server inherits it, so it outlives a killed run."""
-    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        while not _locked(lock):
-            check()
-            if time.monotonic() > deadline:
-                raise StartError(f"another run is using {data_dir}: wait for it, or take --data")
-            time.sleep(TICK)
-        yield lock
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _password(data_dir: Path, runner: _Runner, lock: int, check: Callable[[], None]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
 import os
 import re
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 TICK = 0.02  # seconds between two looks at a child
 GRACE = 5.0  # seconds between asking a process to end and killing it
+_LOCK_PATIENCE = 2.0  # seconds that a killed run's server may take to end
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _TROUBLE = re.compile(r"FATAL|PANIC|error", re.IGNORECASE)
@@ -79,6 +81,33 @@ class User(NamedTuple):
 
     uid: int
     gid: int
+
+
+@contextmanager
+def sole_use(data_dir: Path, check: Callable[[], None]) -> Iterator[int]:
+    """The folder's lock, as a descriptor; the server inherits it, so it outlives a killed run.
+
+    Raises StartError when another run has it, and what `check` raises.
+    """
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while not _locked(lock):
+            check()
+            if time.monotonic() > deadline:
+                raise StartError(f"another run is using {data_dir}: wait for it, or take --data")
+            time.sleep(TICK)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def start_server(  # noqa: PLR0913  (a process has this many properties)

@@ -78,6 +78,38 @@ def test_what_is_stored_can_be_asked_for(admin: Any, planhat: Any) -> None:
     assert "unknown kind" in admin("GET", "/truth/count?kind=nope", status=400)["error"]
 
 
+def test_a_summary_adds_up_what_each_company_has(admin: Any, planhat: Any) -> None:
+    items = [
+        {"externalId": "u2", "count": 3},
+        {"externalId": "u2", "cId": "beta", "count": 2.5},
+        {"externalId": "new", "cId": "beta"},
+        {"externalId": "nobody"},
+        {},
+    ]
+    points = [
+        {"dimensionId": "d", "value": 2, "externalId": "acme"},
+        {"dimensionId": "d", "value": 2, "externalId": "u2", "model": "EndUser"},
+        {"dimensionId": "d", "value": 2, "externalId": "nope"},
+    ]
+    planhat.post("/analytics/bulk", items)
+    planhat.post("/dimensiondata", points)
+    acme, beta = (one["_id"] for one in planhat.world.objects("companies"))
+
+    assert admin("GET", "/summary") == {
+        "companies": [
+            {"id": acme, "name": "Acme", "activities": 2, "count": 5.5, "points": 2},
+            {"id": beta, "name": "Beta", "activities": 1, "count": 1, "points": 0},
+        ],
+        "metrics": [["d", "Company", 1], ["d", "EndUser", 1]],
+        "created": 1,
+        "failed": [
+            ["activity", "neither externalId nor email", 1],
+            ["activity", "no such end user, and no company to create one in", 1],
+            ["metric", "Company with this externalId not found", 1],
+        ],
+    }
+
+
 def test_calls_are_reported_and_forgotten(admin: Any, planhat: Any) -> None:
     planhat.call("GET", "/users")
     report = admin("GET", "/calls")

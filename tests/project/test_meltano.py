@@ -26,8 +26,9 @@ PLUGINS = ("tap-pendo", "target-planhat", "target-postgres")
 
 @pytest.fixture
 def definitions(project: Path) -> dict[str, Definition]:
-    plugins = _content(project)["plugins"]
-    return {each["name"]: each for kind in plugins.values() for each in kind}
+    """Give the plugins that are defined in full, not those that inherit."""
+    plugins = [each for kind in _content(project)["plugins"].values() for each in kind]
+    return {each["name"]: each for each in plugins if "inherit_from" not in each}
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -99,7 +100,7 @@ def test_secrets_are_masked_and_never_written_down(
         assert f"{name}:" not in (project / "meltano.yml").read_text()
 
 
-def test_project_has_its_environments_job_and_schedule(project: Path) -> None:
+def test_project_has_its_environments_jobs_and_schedule(project: Path) -> None:
     content = _content(project)
 
     assert content["default_environment"] == "dev"
@@ -107,7 +108,11 @@ def test_project_has_its_environments_job_and_schedule(project: Path) -> None:
     assert content["send_anonymous_usage_stats"] is False
     assert content["requires_meltano"] == ">=4.4,<5"
     assert content["jobs"] == [
-        {"name": "pendo-to-postgres", "tasks": ["tap-pendo target-postgres"]}
+        {"name": "pendo-to-postgres", "tasks": ["tap-pendo target-postgres"]},
+        {
+            "name": "usage",
+            "tasks": ["tap-pendo target-postgres", "tap-pendo-for-planhat target-planhat"],
+        },
     ]
     assert content["schedules"] == [
         {
@@ -193,6 +198,35 @@ def test_settings_from_dotenv_and_config_arrive(copy: Copy) -> None:
     assert config["region"] == "eu"
     assert config["start_date"] == "2025-01-01"
     TapPendo(config=config, setup_mapper=False)
+
+
+def test_both_blocks_of_the_usage_job_can_run(copy: Copy) -> None:
+    copy.meltano("run", "--no-install", "--dry-run", "usage", TAP_PENDO_INTEGRATION_KEY="k")
+
+
+def test_the_tap_for_planhat_reads_what_the_rules_name_and_nothing_costly(
+    copy: Copy, definitions: dict[str, Definition]
+) -> None:
+    start = datetime.now(timezone.utc) - timedelta(days=3)
+    with serve(World(events_per_day=200, visitors=100)) as pendo:
+        copy.configure({"start_date": start.isoformat(), "api_url": pendo.url})
+        said = copy.meltano(
+            *("invoke", "--no-install", "tap-pendo-for-planhat"),
+            TAP_PENDO_INTEGRATION_KEY=pendo.key,
+            PATH=f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+        )
+    messages = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
+    fields = {m["stream"]: m["schema"]["properties"] for m in messages if m["type"] == "SCHEMA"}
+    filled = {message["stream"] for message in messages if message["type"] == "RECORD"}
+    rules = definitions["target-planhat"]["config"]
+
+    for rule in (*rules["activities"], *rules["metrics"]):
+        named = {rule.get("value", "num_events"), rule.get("date", "hour"), "account_id"}
+        assert rule["stream"] in filled
+        assert named | set(rule.get("info", {}).values()) <= fields[rule["stream"]].keys()
+    definitions_of_names = {"features", "pages", "track_types", "guides"}
+    assert {"sync_windows", "accounts", "visitors", *definitions_of_names} <= filled
+    assert not {"events", "page_events", "guide_events", "single_events"} & filled
 
 
 def test_a_plan_is_asked_for_through_meltano(copy: Copy) -> None:

@@ -1,6 +1,7 @@
 """Says that it is ready, answers /_emulator/truth/count, and ends at SIGTERM.
 
-STAND_IN_TRUTH is a JSON object kind → rows; STAND_IN_FAILS makes it end at once with that text,
+STAND_IN_TRUTH is a JSON object kind → rows; STAND_IN_PEOPLE one source → rows, which it answers to
+an aggregation, whatever its further steps; STAND_IN_FAILS makes it end at once with that text,
 STAND_IN_HANGS never be ready.
 """
 
@@ -22,10 +23,17 @@ if failure := os.environ.get("STAND_IN_FAILS"):
 if os.environ.get("STAND_IN_HANGS"):
     signal.pause()
 TRUTH = json.loads(os.environ.get("STAND_IN_TRUTH", "{}"))
+PEOPLE = json.loads(os.environ.get("STAND_IN_PEOPLE", "{}"))
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers for its figures, and what it was started with."""
+
+    def do_POST(self) -> None:
+        """The people that an aggregation asks for: without any, none."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        source = asked["request"]["pipeline"][0]["source"]
+        self._answer(json.dumps({"results": PEOPLE.get(next(iter(source)), [])}))
 
     def do_GET(self) -> None:
         """A row count, or the options."""
@@ -38,6 +46,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
             return
+        self._answer(answer)
+
+    def _answer(self, answer: str) -> None:
         body = answer.encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
