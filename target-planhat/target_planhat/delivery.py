@@ -83,7 +83,7 @@ class Delivered:
 class Delivery:
     """One run's posts. `now` gives epoch ms; `stop` is set when no new post may begin."""
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
         settings: Settings,
         database: Database,

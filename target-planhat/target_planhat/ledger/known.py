@@ -183,7 +183,7 @@ class Known:
 def _changed(rule: Rule, known: Mapping[str, t.Any]) -> str:
     differing = sorted(key for key, value in rule.fingerprint.items() if known.get(key) != value)
     return (
-        f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give the "
-        "rule a new `name` (and set `since`, or all is sent again under the new one), or bring "
+        f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give "
+        "the rule a new `name` (and set `since`, or all is sent again under the new one), or bring "
         "back what it was"
     )
