@@ -267,20 +267,21 @@ class Delivery:
     # Posts
 
     def _send(self, rule_id: int, rule: Rule) -> None:
-        with ThreadPoolExecutor(IN_FLIGHT, "post") as pool:
-            flying: dict[Future[list[Outcome]], list[Ready]] = {}
-            try:
-                for block in self._items.open_of(rule_id):
-                    ready = self._prepared(rule_id, rule, block)
-                    self._db.commit()
-                    size = METRIC_BATCH if rule.kind == "metric" else BATCH
-                    for first in range(0, len(ready), size):
-                        self._land(rule_id, rule, flying, IN_FLIGHT - 1)
-                        batch = ready[first : first + size]
-                        self._depart(pool, rule, batch, flying)
-                self._land(rule_id, rule, flying, 0)
-            finally:
-                self._bring_down(rule_id, rule, flying)
+        pool = ThreadPoolExecutor(IN_FLIGHT, "post")
+        flying: dict[Future[list[Outcome]], list[Ready]] = {}
+        size = METRIC_BATCH if rule.kind == "metric" else BATCH
+        try:
+            for block in self._items.open_of(rule_id):
+                ready = self._prepared(rule_id, rule, block)
+                self._db.commit()
+                for first in range(0, len(ready), size):
+                    self._land(rule_id, rule, flying, IN_FLIGHT - 1)
+                    self._depart(pool, rule, ready[first : first + size], flying)
+            self._land(rule_id, rule, flying, 0)
+        finally:
+            self._bring_down(rule_id, rule, flying)
+            # one that hangs must not hold up the end; its items stay claimed
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _depart(
         self,
@@ -351,10 +352,11 @@ class Delivery:
         self._db.commit()
         doubtful = next((reason for fate, reason in groups if fate == "doubtful"), None)
         unsent = next((reason for fate, reason in groups if fate == "unsent"), None)
-        if unsent is not None:
+        if doubtful is not None:
+            if not self._is_well():
+                self._fail(f"Planhat does not answer any more ({doubtful})")
+        elif unsent is not None:
             self._fail(f"Planhat does not take posts now ({unsent})")
-        if doubtful is not None and not self._is_well():
-            self._fail(f"Planhat does not answer any more ({doubtful})")
 
     def _note(
         self, rule_id: int, rule: Rule, some: Sequence[Ready], fate: str, reason: str

@@ -31,6 +31,10 @@ _NOT_WANTED = Rejection("ignored", "left out by `where`")
 _NOT_ONE_OF = Rejection("ignored", "left out by `only`")
 
 
+class _UnwantedError(ValueProblem):
+    """Nothing is wrong with the record, but there is nobody to send it to."""
+
+
 class Mapper:
     """Maps the records of a rule's stream.
 
@@ -84,6 +88,8 @@ class Mapper:
                 self._value(record) if self._counted else 1,
                 self._infos(record) if self._info else None,
             )
+        except _UnwantedError as reason:
+            return Rejection("ignored", str(reason))
         except ValueProblem as problem:
             return Rejection("rejected", str(problem))
 
@@ -92,7 +98,7 @@ class Mapper:
         if not found or found.isspace():
             raise ValueProblem(f"`{self._id}` is empty")
         if found.startswith(ANONYMOUS):
-            raise ValueProblem("anonymous visitor")
+            raise _UnwantedError("anonymous visitor")
         return found
 
     def _company(self, record: Record) -> str:

@@ -8,10 +8,15 @@ import pytest
 from emulation.clock import Clock
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
+from target_planhat import target as target_module
+from target_planhat import transport
 from target_planhat.client import PlanhatClient
+
+from tests.planhat.running import TargetRunner
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from planhat_emulator.server import Emulator
 
@@ -97,3 +102,13 @@ def connect(planhat: Emulator, time: Time) -> Iterator[Callable[..., PlanhatClie
 def client(connect: Callable[..., PlanhatClient]) -> PlanhatClient:
     """Give a client with the right settings."""
     return connect()
+
+
+@pytest.fixture
+def target(planhat: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TargetRunner:
+    """Give the target, ready for that tenant; nothing waits before it tries again."""
+    monkeypatch.setattr(transport, "FIRST_WAIT", 0.0)
+    runner = TargetRunner(planhat, tmp_path)
+    monkeypatch.setattr(target_module, "now", lambda: int(runner.now.timestamp() * 1000))
+    planhat.knobs.rate_limit = None
+    return runner

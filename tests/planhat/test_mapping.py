@@ -342,7 +342,7 @@ LEFT_OUT: list[tuple[Raw, Raw, Raw, str, str]] = [
     ({"num_events": -1}, {}, {}, "rejected", "`num_events` is negative"),
     ({"visitor_id": None}, {}, {}, "rejected", "`visitor_id` is empty"),
     ({"visitor_id": "  "}, {}, {}, "rejected", "`visitor_id` is empty"),
-    ({"visitor_id": "_PENDO_T_abc"}, {}, {}, "rejected", "anonymous visitor"),
+    ({"visitor_id": "_PENDO_T_abc"}, {}, {}, "ignored", "anonymous visitor"),
     ({"visitor_id": "v\x00"}, {}, {}, "rejected", "`visitor_id` has control characters"),
     ({"visitor_id": "v\ud800"}, {}, {}, "rejected", "`visitor_id` has control characters"),
     ({"visitor_id": "v" * 1001}, {}, {}, "rejected", "longer than 1000"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import sqlalchemy as sa
 
 VERSION = 1
@@ -16,13 +18,22 @@ Amount = sa.Double
 ITEM_KEY = ("rule_id", "date", "subject", "company", "entity")
 
 
-def _item_key(*, primary: bool = False) -> list[sa.Column]:  # type: ignore[type-arg]
+def _item_key() -> list[sa.Column[t.Any]]:
     return [
-        sa.Column("rule_id", Number, primary_key=primary, autoincrement=False, nullable=False),
-        sa.Column("date", sa.BigInteger, primary_key=primary, autoincrement=False, nullable=False),
+        sa.Column("rule_id", Number, nullable=False),
+        sa.Column("date", sa.BigInteger, nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("subject", "company", "entity")),
+    ]
+
+
+def _staged_key() -> list[sa.Column[t.Any]]:
+    return [
+        sa.Column("rule_id", Number, primary_key=True, autoincrement=False),
+        sa.Column("read_at", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
         *(
-            sa.Column(name, sa.Text, primary_key=primary, nullable=False)
-            for name in ("subject", "company", "entity")
+            sa.Column(name, sa.Text, primary_key=True)
+            for name in ("subject", "company", "entity", "app")
         ),
     ]
 
@@ -215,13 +226,7 @@ forgotten = sa.Table(
 staged = sa.Table(
     "staged",
     temporary,
-    sa.Column("rule_id", Number, primary_key=True, autoincrement=False),
-    sa.Column("read_at", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("subject", sa.Text, primary_key=True),
-    sa.Column("company", sa.Text, primary_key=True),
-    sa.Column("entity", sa.Text, primary_key=True),
-    sa.Column("app", sa.Text, primary_key=True),
+    *_staged_key(),
     sa.Column("date", sa.BigInteger, nullable=False),
     sa.Column("ends", sa.BigInteger, nullable=False),
     sa.Column("value", Amount, nullable=False),
@@ -234,7 +239,7 @@ staged = sa.Table(
 staged_facts = sa.Table(
     "staged_facts",
     temporary,
-    *(column.copy() for column in list(staged.columns)[:7]),
+    *_staged_key(),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("number", Amount),
     sa.Column("text", sa.Text),

@@ -1,0 +1,196 @@
+"""Runs of the target from its input to what Planhat has: once, whatever happens (P8, P9)."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import timedelta
+
+import pytest
+
+from tests.planhat.running import (
+    EVENTS,
+    FEATURES,
+    NOW,
+    WINDOWS,
+    day,
+    event,
+    record,
+    schema,
+    state,
+    window,
+)
+
+if t.TYPE_CHECKING:
+    from tests.planhat.running import Message, TargetRunner
+
+U2 = ("u2", "Export", "2026-03-09")
+LATER = NOW + timedelta(hours=1)
+
+
+def whole(*events: Message, read: t.Any = NOW) -> list[Message]:
+    """Input with these events of March 9th, read whole."""
+    return [WINDOWS, *FEATURES, EVENTS, *events, window(day(9), day(10), read), state({"at": 1})]
+
+
+def test_events_of_a_day_become_one_activity_per_end_user_and_feature(target: TargetRunner) -> None:
+    report = target.run(
+        *whole(
+            event(day(9, 8), count=2),
+            event(day(9, 9), count=3),
+            event(day(9, 9), count=1, app=2),
+            event(day(9, 9), count=5, feature="f2"),
+        )
+    )
+
+    assert target.error is None
+    assert target.sums == {U2: 6, ("u2", "Search", "2026-03-09"): 5}
+    assert target.planhat.world.count("activities") == 2
+    [activity] = target.planhat.world.activities(action="Export")
+    assert activity.end_user["externalId"] == "u2"
+    assert report["sent"] == 4
+    assert report["received"] == 4 + 2 + 1
+    assert target.states == [{"at": 1}]
+
+
+def test_the_same_input_again_sends_nothing(target: TargetRunner) -> None:
+    messages = whole(event(day(9, 8), count=2))
+    target.run(*messages)
+    report = target.run(*messages)
+
+    assert target.sums == {U2: 2}
+    assert report["unchanged"] == 1
+
+
+def test_late_rows_add_the_difference(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8), count=2)))
+    target.run(
+        *whole(event(day(9, 8), count=3, read=LATER), event(day(9, 9), read=LATER), read=LATER)
+    )
+
+    assert target.sums == {U2: 4}
+    assert [a.count for a in target.planhat.world.activities()] == [2, 2]
+
+
+def test_what_pendo_takes_back_is_kept_and_set_off_against_later_increases(
+    target: TargetRunner,
+) -> None:
+    reads = [NOW + timedelta(hours=n) for n in range(4)]
+    for read, count in zip(reads, (5, 2, 4, 7), strict=True):
+        report = target.run(*whole(event(day(9, 8), count=count, read=read), read=read))
+        assert report["rules"][0]["excess"] == max(0, 5 - count)
+
+    assert target.sums == {U2: 7}
+
+
+def test_rows_that_are_gone_from_a_newer_read_count_nothing(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8), count=5)))
+    target.run(*whole(read=LATER))
+    target.run(*whole(event(day(9, 9), count=6, read=LATER), read=LATER + timedelta(hours=1)))
+    again = NOW + timedelta(hours=3)
+    target.run(*whole(event(day(9, 9), count=6, read=again), read=again))
+
+    assert target.sums == {U2: 6}
+
+
+def test_a_window_without_its_row_counts_nothing_and_holds_the_state_back(
+    target: TargetRunner,
+) -> None:
+    report = target.run(WINDOWS, *FEATURES, EVENTS, event(day(9, 8)), state({"at": 1}))
+
+    assert target.sums == {}
+    assert report["ignored"] == 1
+    assert target.states == []
+
+
+def test_without_sync_windows_rows_count_at_the_next_state(target: TargetRunner) -> None:
+    messages = (*FEATURES, EVENTS, event(day(9, 8), count=2), state(1), event(day(9, 8), count=3))
+    target.run(*messages)
+    assert target.sums == {U2: 5}
+    assert target.states == [1]
+
+    target.run(*messages)
+    assert target.sums == {U2: 5}
+
+
+def test_an_older_read_changes_nothing(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8), count=5, read=LATER), read=LATER))
+    report = target.run(*whole(event(day(9, 8), count=9), event(day(9, 7), count=9)))
+
+    assert target.sums == {U2: 5}
+    assert report["unchanged"] == 2
+
+
+@pytest.mark.parametrize("policy", ["park", "skip", "send", "fail"])
+def test_unmatched_items_are_dealt_with_as_set(policy: str, target: TargetRunner) -> None:
+    messages = whole(event(day(9, 8), "nobody", 4), event(day(9, 8), "u2", 1))
+    report = target.run(*messages, unmatched=policy)
+
+    world = target.planhat.world
+    if policy == "fail":
+        assert "unmatched: fail" in str(target.error)
+        assert world.count("activities") == 0
+        return
+    assert target.sums == {U2: 1}
+    fates = {"park": "parked", "skip": "rejected", "send": "sent"}
+    assert report[fates[policy]] == (1 if policy != "send" else 2)
+
+    world.add("endusers", {"externalId": "nobody", "companyId": "extid-acme"})
+    target.run(*messages, unmatched=policy)
+    late = {("nobody", "Export", "2026-03-09"): 4} if policy == "park" else {}
+    assert target.sums == {U2: 1, **late}
+
+
+def test_an_unsettled_day_waits_and_goes_out_later_though_it_is_not_read_again(
+    target: TargetRunner,
+) -> None:
+    report = target.run(*whole(event(day(9, 8), count=2)), settle_hours=40)
+    assert (report["waiting"], target.sums) == (1, {})
+
+    target.now = day(11, 17)
+    report = target.run(settle_hours=40)
+    assert target.sums == {U2: 2}
+    assert report["rules"][0]["earlier"] == {"sent": 1}
+
+
+def test_a_name_that_has_not_come_is_waited_for(target: TargetRunner) -> None:
+    events = [WINDOWS, EVENTS, event(day(9, 8)), window(day(9), day(10))]
+    report = target.run(*events)
+    assert (report["waiting"], target.sums) == (1, {})
+    assert "select features" in report["next"]
+
+    target.run(*FEATURES)
+    assert target.sums == {U2: 1}
+
+
+def test_an_id_that_no_definition_has_stands_for_the_name(target: TargetRunner) -> None:
+    report = target.run(*whole(event(day(9, 8), feature="gone")))
+
+    assert target.sums == {("u2", "gone", "2026-03-09"): 1}
+    assert any("the id stands for the name" in note for note in report["notes"])
+
+
+def test_a_renamed_feature_stays_the_activity_that_it_was(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8))))
+    renamed = record("features", id="f1", name="Export 2")
+    target.run(
+        WINDOWS,
+        schema("features", "id", "name"),
+        renamed,
+        EVENTS,
+        event(day(9, 8), count=3, read=LATER),
+        window(day(9), day(10), LATER),
+    )
+
+    assert target.sums == {U2: 3}
+
+
+def test_a_dry_run_posts_nothing_keeps_nothing_and_hands_no_state_on(target: TargetRunner) -> None:
+    messages = whole(event(day(9, 8), count=2))
+    report = target.run(*messages, dry_run=True)
+
+    assert report["sent"] == 1
+    assert target.sums == {}
+    assert target.states == []
+    assert not (target.folder / "ledger.db").exists()
+    target.run(*messages)
+    assert target.sums == {U2: 2}
