@@ -20,6 +20,7 @@ from planhat_emulator.knobs import Knobs
 from tap_pendo.catalog import CATALOG
 from tap_pendo.objects import Derived
 from tap_pendo.tap import TapPendo
+from target_planhat.streams import EVENT_STREAMS
 from target_planhat.target import TargetPlanhat
 
 if t.TYPE_CHECKING:
@@ -37,6 +38,7 @@ DOCUMENTS = (
     "target-planhat/README.md",
     "demo/README.md",
     "docs/faults.md",
+    "docs/planhat-rules.md",
 )
 # what the tests expect of each difficulty
 OUTCOMES = "tests/outcomes.py"
@@ -72,6 +74,7 @@ def documents(root: Path) -> dict[Path, str]:
         "switches": switch_table(),
         "faults": fault_table(),
         "knobs": knob_table(),
+        "event streams of target-planhat": event_stream_table(),
     }
     in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
@@ -195,6 +198,19 @@ def knob_table() -> str:
         values = ", ".join(f"`{json.dumps(value)}`" for value in (default, *others))
         lines.append((f"`{name}`", values, hint.__metadata__[0].description))
     return _table(("Knob", "Default, others", "What is unsettled"), lines)
+
+
+def event_stream_table() -> str:
+    """One line for each event stream that a rule of target-planhat can name."""
+    lines = []
+    for one in EVENT_STREAMS.values():
+        action = f"`{{{one.placeholder}}}`" if one.placeholder else "required"
+        counts = "the events that a row counts" if one.grouped else "each row"
+        told = (one.times, (one.entity,) if one.entity else (), one.numbers)
+        times, entity, numbers = (", ".join(f"`{name}`" for name in names) for names in told)
+        lines.append((f"`{one.name}`", times, counts, entity, action, numbers))
+    titles = ("Stream", "Time", "Counted", "Entity (`only`)", "Default action", "Numbers")
+    return _table(titles, lines)
 
 
 def setting_table(settings: dict[str, Rule]) -> str:

@@ -49,7 +49,8 @@ def action(template: str, stream: EventStream) -> Action:
     unknown = [name for name in named if name not in stream.placeholders]
     if unknown:
         known = ", ".join(f"{{{name}}}" for name in stream.placeholders)
-        raise TemplateError(f"holds an unknown placeholder; known are {known}")
+        shown = "".join(f" {{{name}}}" for name in unknown if name.isidentifier())
+        raise TemplateError(f"holds an unknown placeholder{shown}: known are {known}")
     entity = stream.entity or ""
     fields = tuple(dict.fromkeys(entity if n == stream.placeholder else n for n in named))
     if stream.placeholder is None or stream.placeholder not in named:

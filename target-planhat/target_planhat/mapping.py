@@ -53,7 +53,8 @@ class Mapper:
         self._entity = (stream.entity if stream else None) or ""
         self._id = _id_field(rule)
         self._id_of = _getter(self._id)
-        self._account = rule.company
+        self._account = rule.company or ""
+        self._account_of = _getter(self._account)
         self._fields = action(rule.action, stream).fields if stream and rule.action else ()
         self._entities: dict[tuple[str, ...], str] = {}
         self._has_app = stream is not None
@@ -102,7 +103,7 @@ class Mapper:
         return found
 
     def _company(self, record: Record) -> str:
-        found = _text(record, self._account) if self._account else ""
+        found = _text(record, self._account, self._account_of) if self._account else ""
         return "" if found.isspace() else found
 
     def _value(self, record: Record) -> float:

@@ -94,6 +94,7 @@ class Placing:
             if not self._stream.grouped:
                 return self._settled(moment - moment % HOUR, "hour")
             return self._settled(moment, name, name)
+        # whether such a row is of an hour or of a day is not known: its start is enough to add up
         if self._rule.combine in {"sum", "count"}:
             return self._settled(moment, "hour")
         return self._settled(moment, "day", name)

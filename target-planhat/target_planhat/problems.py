@@ -23,7 +23,6 @@ _PATTERNS = {
     "ledger_url": "sqlite:///FILE or postgresql://…",
     "name": "a text without control characters, of 200 at most",
     "stream": "letters, digits and _, no digit first",
-    "field": "a field, or visitor.PATH or account.PATH",
 }
 _LIMITS = {"minimum": "at least", "maximum": "at most", "minLength": "a text; characters at least"}
 

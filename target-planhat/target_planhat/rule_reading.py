@@ -258,10 +258,11 @@ def missing_fields(rule: Rule, properties: Collection[str]) -> list[str]:
     """Name the fields that a rule needs and a stream, by its SCHEMA message, lacks."""
     stream = EVENT_STREAMS.get(rule.stream)
     match = rule.match
+    names = (*rule.where, *rule.info.values(), rule.value or "", rule.company or "")
     wanted = {
         match.path[0] if match.of == "row" else _WANTED[match.of],
-        *(name.partition(".")[0] for name in (*rule.where, *rule.info.values(), rule.value or "")),
-        *(name for name in (rule.company, rule.date) if name),
+        rule.date or "",
+        *(name.partition(".")[0] for name in names),
     } - {"", READ_AT}
     if stream is not None:
         if rule.action:

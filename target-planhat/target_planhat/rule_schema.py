@@ -16,7 +16,6 @@ def _one_of(values: t.Any) -> Schema:
 
 
 _TEXT: Schema = {"type": "string", "minLength": 1}
-_FIELD: Schema = {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[^.]+)*" + END}
 _VALUES: Schema = {"type": "array", "items": {"type": ["string", "number", "boolean"]}}
 _ID: Schema = {"type": ["string", "integer"]}
 
@@ -27,7 +26,7 @@ _SHARED: Schema = {
     "where": {"type": "object", "additionalProperties": _VALUES},
     "match": {
         "type": "object",
-        "properties": {"field": _FIELD, "by": _one_of(Key)},
+        "properties": {"field": _TEXT, "by": _one_of(Key)},
         "additionalProperties": False,
     },
 }

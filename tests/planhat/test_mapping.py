@@ -263,6 +263,10 @@ def test_no_company_is_sent_if_the_rule_says_so() -> None:
     assert made(activity(ROW, {"company": None})).company == ""
 
 
+def test_the_company_may_lie_in_the_events_own_properties() -> None:
+    assert made(activity(ROW, {"company": "properties.plan"})).company == "pro"
+
+
 def test_each_single_event_counts_one() -> None:
     assert made(activity(EVENT, {"stream": "guide_events"})).value == 1
 

@@ -303,7 +303,7 @@ BAD_ACTIVITIES: list[tuple[Raw, str, str]] = [
     ({"stream": "features"}, "features", "feature_events"),
     ({"stream": "active_visitors"}, "active_visitors", "guide_events"),
     ({"stream": "two words"}, "activities.0.stream", "letters"),
-    ({"action": "Used {featureName}"}, "action", "{feature_name}, {visitor_id}"),
+    ({"action": "Used {featureName}"}, "placeholder {featureName}", "{feature_name}, {visitor_id}"),
     ({"action": "Used {num_events}"}, "action", "{feature_name}"),
     ({"action": "Used {hour}"}, "action", "{feature_name}"),
     ({"action": "Used {0}"}, "action", "{feature_name}"),

@@ -23,6 +23,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/event-streams.md",
     "docs/faults.md",
+    "docs/planhat-rules.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
@@ -74,6 +75,7 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
         "tap-pendo/README.md": ["streams", "settings of tap-pendo"],
         "target-planhat/README.md": ["settings of target-planhat"],
         "docs/faults.md": ["faults"],
+        "docs/planhat-rules.md": ["event streams of target-planhat"],
         "demo/README.md": ["switches", "knobs"],
         "meltano.yml": [
             "select of tap-pendo",

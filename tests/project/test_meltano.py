@@ -91,6 +91,9 @@ def test_secrets_are_masked_and_never_written_down(
 
     assert sensitive == {
         ("tap-pendo", "integration_key"),
+        ("target-planhat", "tenant_token"),
+        ("target-planhat", "api_token"),
+        ("target-planhat", "ledger_url"),
         ("target-postgres", "password"),
         ("target-postgres", "sqlalchemy_url"),
     }
