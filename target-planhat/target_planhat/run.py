@@ -41,7 +41,7 @@ from target_planhat.streams import EVENT_STREAMS, READ_AT, WINDOW_START
 
 if t.TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from target_planhat.contributions import Fate
     from target_planhat.rules import Rule
@@ -85,14 +85,17 @@ class Run:
         self._windowed: set[str] = set()
         self._delivered = Delivered()
         self._notes: list[str] = []
+        self._counted = False
 
     def open(self) -> None:
         """Ask Planhat about the tokens, and open the ledger; nothing is read before.
 
         Raises:
-            TargetError: a token is wrong, or the ledger cannot be used.
+            TargetError: a token is wrong, or a file or the ledger cannot be used.
         """
         settings = self.settings
+        if settings.report_path:
+            reporting.prepare(settings.report_path)
         self.client.check()
         self._db = Database(
             settings.ledger_url,
@@ -134,7 +137,9 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             number = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         except OSError as error:
-            raise TargetError(f"rejects_path: cannot be written to: {error.strerror}") from None
+            raise TargetError(
+                f"setting `rejects_path`: it cannot be written to: {error.strerror}"
+            ) from None
         os.fchmod(number, 0o600)
         self._rejects_file = os.fdopen(number, "w", encoding="utf-8")
         return self._rejects_file.write
@@ -230,6 +235,17 @@ class Run:
             TargetError: nothing could be sent.
         """
         self._settle()
+        self._count_up()
+        self._db.commit()
+        self._notes += self._missing_streams()
+        if self._db.only_deliverer():
+            self._deliver()
+        else:
+            self._notes.append("Another run delivers at this time: what came in waits for the next")
+
+    def _count_up(self) -> None:
+        """Bring items up to date, and count what never became part of one."""
+        self._counted = True
         by_id = {intake.id: intake for intake in self._intakes}
         for rule_id, dates in self._staging.left().items():
             for date, records in dates.items():
@@ -237,11 +253,17 @@ class Run:
                 by_id[rule_id].dated[date, "ignored", reason] += records
         for rule_id, rule in self._rules:
             self._items.recount(rule_id, rule)
-        self._db.commit()
-        if self._db.only_deliverer():
-            self._deliver()
-        else:
-            self._notes.append("Another run delivers at this time: what came in waits for the next")
+
+    def _missing_streams(self) -> Iterator[str]:
+        """Name rules whose stream is not among those that came, as a misspelt one is."""
+        for intake in self._intakes:
+            stream = intake.rule.stream
+            if self._sinks and stream not in self._sinks:
+                came = ", ".join(sorted(self._sinks))
+                yield (
+                    f"rule {intake.rule.name}: the stream {stream} did not come in this run; "
+                    f"those that came are {came}"
+                )
 
     def _deliver(self) -> None:
         directory = Directory(self._db)
@@ -283,6 +305,8 @@ class Run:
 
     def report(self, outcome: reporting.Outcome, problem: str | None) -> str:
         """Write the report, if that is wished; give its line."""
+        if not self._counted:
+            self._count_up()
         streams: dict[str, Counter[Fate]] = {
             stream: Counter({sink.fate: self._records[stream]})
             for stream, sink in sorted(self._sinks.items())

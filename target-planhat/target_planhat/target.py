@@ -32,12 +32,14 @@ if t.TYPE_CHECKING:
 # A signal must end the process within ten seconds, whatever it waits for
 _GRACE_SECONDS = 9.5
 _decode = msgspec.json.decode
-_NEEDED = {
-    "RECORD": ("stream", "record"),
-    "SCHEMA": ("stream", "schema"),
-    "STATE": ("value",),
-    "ACTIVATE_VERSION": ("stream",),
+# What a message must have, and what that must be
+_FORMS: dict[str, dict[str, type]] = {
+    "RECORD": {"stream": str, "record": dict},
+    "SCHEMA": {"stream": str, "schema": dict},
+    "STATE": {"value": object},
+    "ACTIVATE_VERSION": {"stream": str},
 }
+_CALLED = {str: "a text", dict: "an object", object: "a value"}
 
 
 def now() -> int:
@@ -119,7 +121,9 @@ class TargetPlanhat(Target):
             TargetError: what went wrong, after the report is written.
         """
         self._stop = threading.Event()
-        lines = file_input or sys.stdin.buffer
+        source = file_input or sys.stdin
+        # bytes where there are any: what is no UTF-8 is then told by its line
+        lines = getattr(source, "buffer", source)
         run = Run(
             settings.parsed(self.config),
             now=lambda: now(),  # noqa: PLW0108 - tests set it
@@ -151,16 +155,13 @@ class TargetPlanhat(Target):
     def _read(self, run: Run, lines: t.IO[t.Any]) -> None:
         """Handle line after line; a signal is heeded between them."""
         for number, line in enumerate(self._lines(lines), 1):
-            try:
-                message = _decode(line)
-                kind = message["type"]
-                given = [message[name] for name in _NEEDED[kind]]
-            except (msgspec.DecodeError, KeyError, TypeError):
-                raise TargetError(_unreadable(number, line)) from None
+            if not line.strip():
+                continue
+            kind, given = _message(number, line)
             if kind == "RECORD":
                 run.record(*given)
             elif kind == "SCHEMA":
-                run.schema(given[0], given[1].get("properties", {}))
+                run.schema(given[0], _properties(*given))
             elif kind == "STATE":
                 run.state(*given)
             else:
@@ -175,8 +176,7 @@ class TargetPlanhat(Target):
                 return
             if self._stop.is_set():
                 raise StoppedError
-            if line.strip():
-                yield line
+            yield line
 
     @staticmethod
     def _say_state(value: t.Any) -> None:
@@ -199,10 +199,37 @@ class TargetPlanhat(Target):
             raise StoppedError
 
 
-def _unreadable(number: int, line: t.Any) -> str:
-    ended = line.endswith(b"\n" if isinstance(line, bytes) else "\n")
-    hint = "" if ended else ": the input breaks off there"
-    return (
-        f"line {number} of the input is not a Singer message of type {', '.join(_NEEDED)}{hint}. "
-        "What came before it is kept"
-    )
+def _message(number: int, line: t.Any) -> tuple[str, list[t.Any]]:
+    """Read a line: the type of its message, and what that says.
+
+    Raises:
+        TargetError: it is no message that can be taken; the line shows nothing of it.
+    """
+    try:
+        message = _decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        ended = line.endswith(b"\n" if isinstance(line, bytes) else "\n")
+        reason = "is not JSON" if ended else "is not JSON: the input breaks off there"
+        raise _unusable(number, reason) from None
+    said = message.get("type") if isinstance(message, dict) else None
+    kind = said if isinstance(said, str) else ""
+    if kind == "BATCH":
+        raise _unusable(number, "is a BATCH message: unset `batch_config` of the tap")
+    form = _FORMS.get(kind)
+    if form is None:
+        raise _unusable(number, f"is no Singer message: allowed types are {', '.join(_FORMS)}")
+    for name, wanted in form.items():
+        if name not in message or not isinstance(message[name], wanted):
+            raise _unusable(number, f"is of type {kind} without `{name}`, {_CALLED[wanted]}")
+    return kind, [message[name] for name in form]
+
+
+def _unusable(number: int, reason: str) -> TargetError:
+    return TargetError(f"line {number} of the input {reason}. Nothing is sent")
+
+
+def _properties(stream: str, schema: dict[str, t.Any]) -> dict[str, t.Any]:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        raise TargetError(f"the SCHEMA of the stream {stream} has no `properties`: it needs them")
+    return properties
