@@ -41,7 +41,7 @@ from target_planhat.streams import EVENT_STREAMS, READ_AT, WINDOW_START
 
 if t.TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from target_planhat.contributions import Fate
     from target_planhat.rules import Rule
@@ -237,7 +237,6 @@ class Run:
         self._settle()
         self._count_up()
         self._db.commit()
-        self._notes += self._missing_streams()
         if self._db.only_deliverer():
             self._deliver()
         else:
@@ -253,17 +252,6 @@ class Run:
                 by_id[rule_id].dated[date, "ignored", reason] += records
         for rule_id, rule in self._rules:
             self._items.recount(rule_id, rule)
-
-    def _missing_streams(self) -> Iterator[str]:
-        """Name rules whose stream is not among those that came, as a misspelt one is."""
-        for intake in self._intakes:
-            stream = intake.rule.stream
-            if self._sinks and stream not in self._sinks:
-                came = ", ".join(sorted(self._sinks))
-                yield (
-                    f"rule {intake.rule.name}: the stream {stream} did not come in this run; "
-                    f"those that came are {came}"
-                )
 
     def _deliver(self) -> None:
         directory = Directory(self._db)

@@ -197,7 +197,7 @@ def test_a_stream_that_does_not_come_is_told_with_those_that_did(command: Comman
 
     assert said.code == 0
     [note] = command.report["notes"]
-    assert "rule active: the stream activ_visitors did not come" in note
+    assert "active: the stream activ_visitors did not come" in note
     assert "features" in note
 
 
