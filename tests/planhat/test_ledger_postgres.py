@@ -242,9 +242,7 @@ def test_a_dry_run_on_a_ledger_that_is_not_there_makes_none(shared: TargetRunner
     assert "does not exist" in str(shared.error)
 
 
-def test_a_dry_run_changes_nothing(
-    shared: TargetRunner, postgres: Server
-) -> None:
+def test_a_dry_run_changes_nothing(shared: TargetRunner, postgres: Server) -> None:
     shared.run(*whole(event(day(9, 8), count=2), event(day(9, 8), "nobody")))
     before = content(shared, postgres)
     report = shared.run(*whole(event(day(9, 8), count=5, read=LATER), read=LATER), dry_run=True)

@@ -54,7 +54,7 @@ class Database:
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._writes = False
         self.is_new = False
-        with _told(self._shown):
+        with _told(self.shown):
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
             if self._is_sqlite:
                 sa.event.listen(self._engine, "connect", _tune)
@@ -69,7 +69,7 @@ class Database:
                 raise
 
     @property
-    def _shown(self) -> str:
+    def shown(self) -> str:
         """The ledger's place, without what is secret in it."""
         if self._is_sqlite:
             return f"the ledger {self._url.database or 'in memory'}"
@@ -84,7 +84,7 @@ class Database:
         if path.exists():
             return self._url
         if must_exist:
-            raise NoLedgerError(self._shown)
+            raise NoLedgerError(self.shown)
         if self.dry_run:
             return sa.URL.create("sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ class Database:
         """Make the tables, or bring them to this version."""
         found = self._version()
         if found is None and must_exist:
-            raise NoLedgerError(self._shown)
+            raise NoLedgerError(self.shown)
         if found != tables.VERSION:
             # two runs that find none would both make them
             self._wait_for_turn("tables")
@@ -113,7 +113,7 @@ class Database:
             self.connection.execute(tables.version.update().values(version=found))
         if found != tables.VERSION:
             raise TargetError(
-                f"{self._shown} has tables of version {found}, this target-planhat works with "
+                f"{self.shown} has tables of version {found}, this target-planhat works with "
                 f"{tables.VERSION}: use the version of target-planhat that wrote it, or a newer one"
             )
         tables.temporary.create_all(self.connection)
@@ -132,7 +132,7 @@ class Database:
         tables.metadata.create_all(self.connection)
         self.connection.execute(tables.version.insert().values(version=tables.VERSION))
         if not self.dry_run:
-            logger.warning("A new ledger is begun: %s", self._shown.removeprefix("the ledger "))
+            logger.warning("A new ledger is begun: %s", self.shown.removeprefix("the ledger "))
         return tables.VERSION
 
     def _tenant(self, token: str) -> int:
@@ -183,7 +183,7 @@ class Database:
 
     def execute(self, statement: sa.Executable, **values: t.Any) -> sa.CursorResult[t.Any]:
         """Execute one statement."""
-        with _told(self._shown):
+        with _told(self.shown):
             self._before(statement)
             return self.connection.execute(statement, values)
 
@@ -205,7 +205,7 @@ class Database:
 
     def many(self, statement: sa.Executable, rows: Sequence[Mapping[str, t.Any]]) -> None:
         """Execute a statement for each row."""
-        with _told(self._shown):
+        with _told(self.shown):
             if rows:
                 self._before(statement)
             for first in range(0, len(rows), _BLOCK):
@@ -214,9 +214,25 @@ class Database:
     def commit(self) -> None:
         """Make what was written stay; in a dry run it does not."""
         if not self.dry_run:
-            with _told(self._shown):
+            with _told(self.shown):
                 self.connection.commit()
             self._writes = False
+
+    def scrub(self) -> None:
+        """Write a SQLite file anew: what was removed stays readable in it else.
+
+        PostgreSQL has a say of its own about when removed rows leave its files.
+        """
+        if self._is_sqlite:
+            self.commit()
+            with _told(self.shown):
+                # not in a transaction, which SQLAlchemy would begin
+                raw = self.connection.connection.cursor()
+                try:
+                    raw.execute("VACUUM")
+                    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    raw.close()
 
     def close(self) -> None:
         """Give the ledger back; what was not committed is gone."""
