@@ -134,7 +134,7 @@ def overview(settings: Settings, now: int) -> dict[str, t.Any]:
         look, rules = Overview(db), Known(db).rules()
         configured = {rule.name for rule in settings.rules}
         return {
-            "ledger": db.shown,
+            "ledger": db.shown.removeprefix("the ledger "),
             "read_at": iso(now),
             "runs": look.runs(),
             "last_runs": [iso(at) for at in look.last_runs()],
@@ -190,7 +190,7 @@ def as_text(found: t.Mapping[str, t.Any]) -> str:
     """Write the overview for people."""
     last = ", ".join(map(_minute, found["last_runs"]))
     began = f", begun {last} UTC" if last else ""
-    lines = [f"{found['ledger']}: {found['runs']:,} runs{began}"]
+    lines = [f"The ledger {found['ledger']}: {found['runs']:,} runs{began}"]
     for rule in found["rules"]:
         lines += ["", rule["name"] + ("" if rule["configured"] else " (not configured any more)")]
         lines += [
@@ -218,7 +218,7 @@ _REMARKS = {
 def _remarks(rule: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     for name, meaning in _REMARKS.items():
         if rule[name]["items"]:
-            yield f"{rule[name]['amount']:,.10g} of {rule[name]['items']:,} items: {meaning}"
+            yield f"{rule[name]['amount']:,.10g} in {rule[name]['items']:,} items: {meaning}"
     if oldest := rule["oldest_parked"]:
         yield (
             f"oldest parked: {oldest['subject']} of {oldest['date']}, known for "

@@ -164,7 +164,7 @@ def _activity(raw: Raw, stream: EventStream, shared: Raw, *, alone: bool) -> Rul
             f"`action` is required for {stream.name}: a text, perhaps with placeholders"
         )
     try:
-        action(template, stream)
+        named = action(template, stream).fields
     except TemplateError as error:
         raise RuleError(f"`action` {error}") from None
     company = raw.get("company", ACCOUNT if ACCOUNT in stream.fields else None)
@@ -179,6 +179,7 @@ def _activity(raw: Raw, stream: EventStream, shared: Raw, *, alone: bool) -> Rul
         value=count,
         date=None,
         action=template,
+        named=named,
         company=company and _known(stream, company, "company"),
         weight=float(raw.get("weight", 1)),
         info={key: _known(stream, name, "info") for key, name in raw.get("info", {}).items()},
@@ -265,8 +266,7 @@ def missing_fields(rule: Rule, properties: Collection[str]) -> list[str]:
         *(name.partition(".")[0] for name in names),
     } - {"", READ_AT}
     if stream is not None:
-        if rule.action:
-            wanted.update(action(rule.action, stream).fields)
+        wanted.update(rule.named)
         if rule.only and stream.entity:
             wanted.add(stream.entity)
         if not any(name in properties for name in stream.times):

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import subprocess
 import sys
-import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from target_planhat import settings as target_settings
 from target_planhat.client import PlanhatClient
 from target_planhat.errors import TargetError
 from target_planhat.ledger import tables
 from target_planhat.ledger.database import Database
-from target_planhat.run import Run
 
+from tests.planhat.ledgers import LATER, U2, feed, opened, whole
 from tests.planhat.running import (
     EVENTS,
-    FEATURES,
-    NOW,
     WINDOWS,
     day,
     event,
     record,
     schema,
-    state,
     window,
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from with_demo.postgres import Server
 
     from tests.planhat.running import Message, TargetRunner
-
-U2 = ("u2", "Export", "2026-03-09")
-LATER = NOW + timedelta(hours=1)
-
-
-def whole(*events: Message, read: t.Any = NOW) -> list[Message]:
-    """Input with these events of March 9th, read whole."""
-    return [WINDOWS, *FEATURES, EVENTS, *events, window(day(9), day(10), read), state({"at": 1})]
 
 
 @pytest.fixture
@@ -55,35 +40,6 @@ def shared(target: TargetRunner, ledger_in_postgres: str) -> TargetRunner:
     """Give the target with its ledger in PostgreSQL."""
     target.config["ledger_url"] = ledger_in_postgres
     return target
-
-
-@contextlib.contextmanager
-def opened(target: TargetRunner) -> Iterator[Run]:
-    """Open a run that is fed by hand."""
-    run = Run(
-        target_settings.parsed(target.target().config),
-        now=lambda: int(target.now.timestamp() * 1000),
-        stop=threading.Event(),
-        say=target.states.append,
-    )
-    try:
-        run.open()
-        yield run
-    finally:
-        run.close()
-
-
-def feed(run: Run, messages: list[Message]) -> None:
-    """Hand messages to a run."""
-    for message in messages:
-        if message["type"] == "SCHEMA":
-            run.schema(message["stream"], message["schema"]["properties"])
-        elif message["type"] == "RECORD":
-            run.record(message["stream"], message["record"])
-        elif message["type"] == "STATE":
-            run.state(message["value"])
-        else:
-            run.activate(message["stream"])
 
 
 def hang_up(server: Server) -> None:

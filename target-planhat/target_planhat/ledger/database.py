@@ -53,7 +53,6 @@ class Database:
         self._url = _parsed(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._writes = False
-        self.is_new = False
         with _told(self.shown):
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
             if self._is_sqlite:
@@ -81,14 +80,15 @@ class Database:
         if not self._is_sqlite or not name or name == ":memory:":
             return self._url
         path = Path(name)
-        if path.exists():
+        if path.exists() and path.stat().st_size:
             return self._url
         if must_exist:
             raise NoLedgerError(self.shown)
         if self.dry_run:
             return sa.URL.create("sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        path.chmod(0o600)
         return self._url
 
     def _options(self) -> dict[str, t.Any]:
@@ -125,10 +125,7 @@ class Database:
         return int(self.connection.execute(sa.select(tables.version.c.version)).scalar() or 0)
 
     def _begun(self) -> int:
-        """Make the tables, which only the owner of a SQLite file can read."""
-        self.is_new = True
-        if self._is_sqlite and self._url.database and not self.dry_run:
-            Path(self._url.database).chmod(0o600)
+        """Make the tables."""
         tables.metadata.create_all(self.connection)
         self.connection.execute(tables.version.insert().values(version=tables.VERSION))
         if not self.dry_run:

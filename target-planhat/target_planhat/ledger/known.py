@@ -226,8 +226,20 @@ def _is(column: sa.Column[str], id_: str) -> sa.ColumnElement[bool]:
     return sa.func.lower(column) == id_.lower() if "@" in id_ else column == id_
 
 
+_SAID = {
+    "kind": "whether it is an activity or a metric",
+    "combine": "`aggregate`",
+    "named": "the fields that `action` names",
+}
+
+
 def _changed(rule: Rule, known: Mapping[str, t.Any]) -> str:
-    differing = sorted(key for key, value in rule.fingerprint.items() if known.get(key) != value)
+    said = {**_SAID, "value": "`count`" if rule.kind == "activity" else "`value`"}
+    differing = sorted(
+        said.get(key, f"`{key}`")
+        for key, value in rule.fingerprint.items()
+        if known.get(key) != value
+    )
     return (
         f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give "
         "the rule a new `name` (and set `since`, or all is sent again under the new one), or bring "
