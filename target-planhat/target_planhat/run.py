@@ -179,7 +179,8 @@ class Run:
             kind = stream.removesuffix("s")
             paths = [".".join(rule.match.path) for _, rule in self._rules if rule.match.of == kind]
             identity = kind == "visitor" and self.settings.create_end_users
-            return People(kind, list(dict.fromkeys(paths)), self.known, identity=identity)
+            gone = self._gone if kind == "visitor" else frozenset()
+            return People(kind, list(dict.fromkeys(paths)), self.known, gone, identity=identity)
         return Ignored()
 
     def record(self, stream: str, record: Record) -> None:
@@ -254,7 +255,7 @@ class Run:
             self._items.recount(rule_id, rule)
 
     def _deliver(self) -> None:
-        directory = Directory(self._db)
+        directory = Directory(self._db, self._gone)
         client = self.client if self.settings.api_token else None
         matcher = Matcher(directory, self.known, client, self._now)
         creator = None

@@ -9,6 +9,7 @@ import threading
 import time
 import typing as t
 
+import click
 import dotenv
 import msgspec
 from singer_sdk import Target
@@ -16,15 +17,15 @@ from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
-from target_planhat import settings
+from target_planhat import ledger_command, settings
 from target_planhat.errors import TargetError
+from target_planhat.ledger_command import Wish
 from target_planhat.problems import problems
 from target_planhat.run import Run, StoppedError
 
 if t.TYPE_CHECKING:
     from types import FrameType
 
-    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
     from target_planhat.report import Outcome
@@ -32,6 +33,13 @@ if t.TYPE_CHECKING:
 # A signal must end the process within ten seconds, whatever it waits for
 _GRACE_SECONDS = 9.5
 _decode = msgspec.json.decode
+_LEDGER = "Say what the ledger holds: items by state, what is in doubt, the copies of Planhat."
+_WISHES = (
+    ("--arrived", "RULE|all", "posts of unknown fate did arrive"),
+    ("--lost", "RULE|all", "posts of unknown fate did not arrive; the next run sends again"),
+    ("--drop-parked", "RULE|all", "do not wait for the end users of parked items any more"),
+    ("--forget", "ID", "remove a person, and ignore records of this id from now on"),
+)
 # What a message must have, and what that must be
 _FORMS: dict[str, dict[str, type]] = {
     "RECORD": {"stream": str, "record": dict},
@@ -91,26 +99,62 @@ class TargetPlanhat(Target):
             files = ", ".join(name for name in value if name != "ENV")
             raise TargetError(f"--config {files}: allowed is a readable JSON object") from None
 
-    # A run
+    # Entries
 
     @classmethod
-    def invoke(  # type: ignore[override]
+    def get_singer_command(cls) -> click.Command:
+        """Add `--ledger` to the SDK's options."""
+        command = super().get_singer_command()
+        for param in command.params:
+            if isinstance(param, click.Option) and param.name == "about_format":
+                param.help = "Output style of --about, and of --ledger if it is json"
+        command.params.append(click.Option(["--ledger"], is_flag=True, help=_LEDGER))
+        command.params += [
+            click.Option([option], metavar=value, help=f"With --ledger: {told}")
+            for option, value, told in _WISHES
+        ]
+        return command
+
+    @classmethod
+    def invoke(
         cls,
         *,
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
         file_input: t.IO[str] | None = None,
+        ledger: bool = False,
+        **wished: str | None,
     ) -> None:
-        """Tell about the target, or read messages and deliver."""
+        """Tell about the target, or about its ledger, or read messages and deliver."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
         config = config or _ConfigInput()
         target = cls(config=config.config, parse_env_config=config.parse_env)
+        wish = Wish(**wished)
+        if wish.named and not ledger:
+            raise TargetError(f"{', '.join(wish.named)}: allowed with --ledger")
+        if ledger:
+            click.echo(target.ledger(wish, about_format))
+            return
         target.listen(file_input)
         sys.exit(target._code)
+
+    def ledger(self, wish: Wish, style: str | None = None) -> str:
+        """Do what is wished with the ledger, or say what it holds.
+
+        Raises:
+            TargetError: there is no ledger, or it is in use.
+        """
+        parsed = settings.parsed(self.config)
+        if wish.named:
+            return "\n".join(ledger_command.carried_out(parsed, wish))
+        found = ledger_command.overview(parsed, now())
+        return json.dumps(found, indent=2) if style == "json" else ledger_command.as_text(found)
+
+    # A run
 
     def listen(  # type: ignore[misc]  # a run is reported on however it ends
         self, file_input: t.IO[str] | None = None

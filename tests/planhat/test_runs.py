@@ -25,6 +25,7 @@ from tests.planhat.running import (
 if t.TYPE_CHECKING:
     from tests.planhat.running import Message, TargetRunner
 
+pytestmark = pytest.mark.usefixtures("either_ledger")
 U2 = ("u2", "Export", "2026-03-09")
 LATER = NOW + timedelta(hours=1)
 

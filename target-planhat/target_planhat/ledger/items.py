@@ -180,7 +180,8 @@ class Items:
             sent_info=items.c.claimed_info,
             posts=items.c.posts + 1,
             doubt=doubt,
-            open=False,
+            # a run beside this one may have brought more since it was claimed
+            open=_is_open_after(rule),
             fate=fate,
             reason="" if fate == "sent" else "nobody knows whether it arrived; taken as sent",
             run=self._run,
@@ -240,3 +241,12 @@ def is_open(rule: Rule) -> sa.ColumnElement[bool]:
         changed = sa.and_(c.posts > 0, c.wanted != c.sent)
         return sa.or_(first, changed)
     return first
+
+
+def _is_open_after(rule: Rule) -> sa.ColumnElement[bool]:
+    """Whether there is still something to send of an item once it has what is claimed, as SQL."""
+    c = items.c
+    if is_added(rule):
+        lacking = c.wanted - c.sent - c.claimed - c.written_off
+        return lacking > _TOLERANCE * (1 + sa.func.abs(c.wanted))
+    return c.wanted != c.claimed if rule.on_change == "resend" else sa.false()
