@@ -19,7 +19,7 @@ from unittest import mock
 import hypothesis.strategies as st
 import pytest
 from emulation.clock import Clock
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
@@ -33,7 +33,7 @@ from tests.planhat.running import WINDOWS as SYNC_WINDOWS
 from tests.planhat.running import window as window_row
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from planhat_emulator.server import Emulator
 
@@ -383,9 +383,7 @@ class Runs(RuleBasedStateMachine):
         for number in sorted({start // 24 for start, _ in spans}):
             on = day(9 + number)
             rows = [(account, n) for (at, account), n in self.scores.items() if at == on]
-            reads.append(
-                Read("scores", on, on + timedelta(days=1), (0,), self.now, tuple(rows))
-            )
+            reads.append(Read("scores", on, on + timedelta(days=1), (0,), self.now, tuple(rows)))
         reads.append(Read("seats", on, on, (0,), self.now, tuple(self.seats.items())))
         return reads
 
@@ -579,9 +577,7 @@ class Runs(RuleBasedStateMachine):
         """What readers see: sums where differences are sent, else the last."""
         world = self.emulator.world
         sums, lasts = world.point_sums(), world.point_lasts()
-        return {
-            key: sums[key] if key[0] in {"events", "delta"} else lasts[key] for key in sums
-        }
+        return {key: sums[key] if key[0] in {"events", "delta"} else lasts[key] for key in sums}
 
     def _should_have_points(self) -> dict[Thing, float]:
         return {
@@ -613,9 +609,10 @@ def test_planhat_has_what_the_model_says_after_any_runs(
         run_state_machine_as_test(
             Runs,
             settings=settings(
-                max_examples=500 if many else 30,
+                max_examples=500 if many else 15,
                 stateful_step_count=40 if many else 25,
                 derandomize=True,
+                phases=[Phase.generate, Phase.shrink] if many else [Phase.generate],
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
