@@ -202,13 +202,9 @@ class Delivery:
         missing = [(i, m) for i in items if isinstance(m := matched[i.id], Unmatched)]
         absent = [(item, m) for item, m in missing if m.absent]
         if absent:
-            reasons = self._creator.create(rule, absent)
-            again = self._matcher.match(rule, [item for item, _ in absent])
-            for item, m in absent:
-                found = again[item.id]
-                if isinstance(found, Unmatched):
-                    found = m._replace(reason=reasons.get(item.id, m.reason))
-                matched[item.id] = found
+            left = self._creator.create(rule, absent)
+            matched |= self._matcher.match(rule, [item for item, _ in absent])
+            matched |= left
         return matched
 
     def _prepared(self, rule_id: int, rule: Rule, block: Sequence[Item]) -> list[Ready]:
@@ -254,7 +250,9 @@ class Delivery:
             return found
         policy = self._settings.unmatched
         if policy == "send" and found.value:
-            company = item.company if self._settings.create_end_users else None
+            # Planhat would create whom the company is given with, also where it must not be
+            wanted = found.absent and self._settings.create_end_users
+            company = item.company if wanted else None
             if rule.match.by == "email":
                 return Target(None, found.value, company)
             if rule.match.by == "externalId":

@@ -75,9 +75,8 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
     """
     chosen = _read(staged, rule_id, read_at, window)
     settled = Settled()
-    if window:
-        if combine not in _ADDITIVE and window.end - window.start < _SHORTEST_DAY:
-            settled.short = _dropped(db, chosen)
+    if window and combine not in _ADDITIVE and window.end - window.start < _SHORTEST_DAY:
+        settled.short = _dropped(db, chosen)
     for newer in _newer(db, rule_id, window or _span(db, chosen, read_at)):
         settled.stale += _dropped(db, [*chosen, *_within(staged, newer, combine)])
     settled.clashed = _dropped(db, [*chosen, staged.c.clash])
