@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
+from target_planhat.matching import Unmatched
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -11,7 +13,7 @@ if t.TYPE_CHECKING:
     from target_planhat.ledger.directory import Directory
     from target_planhat.ledger.items import Item
     from target_planhat.ledger.known import Known
-    from target_planhat.matching import Matcher, Unmatched
+    from target_planhat.matching import Matcher
     from target_planhat.rules import Rule
 
 EMAIL, NAME = "identity.email", "identity.name"
@@ -65,24 +67,26 @@ class Creator:
         self._refused: dict[str, str] = {}
         self.created = 0
 
-    def create(self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]) -> dict[int, str]:
-        """Create the end users of items where that can be; give the reasons of the others.
+    def create(self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]) -> dict[int, Unmatched]:
+        """Create the end users of items where that can be; say why the others were not.
 
-        Items are then to be matched again.
+        Of those, `absent` are only those that Planhat refused: nothing else hinders that they are
+        created. Items are then to be matched again.
         """
         self._matcher.refresh("companies", 0)
         self._matcher.refresh("endusers", 0)
-        bodies, reasons = self._bodies(rule, missing)
+        bodies, left = self._bodies(rule, missing)
         fresh = {key: body for key, body in bodies.items() if key not in self._refused}
         self._upsert(list(fresh.values()), list(fresh))
         for item, unmatched in missing:
-            if unmatched.value in self._refused:
-                reasons[item.id] = self._refused[unmatched.value]
-        return reasons
+            refused = self._refused.get(_who(rule, unmatched))
+            if refused:
+                left[item.id] = unmatched._replace(reason=refused)
+        return left
 
     def _bodies(
         self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]
-    ) -> tuple[dict[str, dict[str, str]], dict[int, str]]:
+    ) -> tuple[dict[str, dict[str, str]], dict[int, Unmatched]]:
         """Make the bodies of those that can be created, and say why the others can't be."""
         subjects = {item.subject for item, _ in missing}
         emails = self._known.described("visitor", EMAIL, subjects)
@@ -94,13 +98,18 @@ class Creator:
         keys = {item.id: _external_id(rule, item, unmatched) for item, unmatched in missing}
         known = self._directory.find("endusers", "external_id", set(keys.values()) - {""})
         bodies: dict[str, dict[str, str]] = {}
-        reasons: dict[int, str] = {}
+        left: dict[int, Unmatched] = {}
+        owners: dict[str, str] = {}
         for item, unmatched in missing:
             email = unmatched.value if rule.match.by == "email" else emails.get(item.subject, "")
             key = keys[item.id]
-            reason = _hindrance(item, unmatched, email, companies, taken, key, known)
+            reason = _hindrance(item, email, companies, taken, key, known)
+            if not reason and email:
+                owner = owners.setdefault(email.lower(), _who(rule, unmatched))
+                if owner != _who(rule, unmatched):
+                    reason = "but another visitor has its e-mail address"
             if reason:
-                reasons[item.id] = reason
+                left[item.id] = Unmatched(f"{unmatched.reason}, {reason}", unmatched.value)
                 continue
             given = {
                 "externalId": key,
@@ -110,8 +119,8 @@ class Creator:
                 "companyId": f"extid-{item.company}",
             }
             body = {name: text for name, text in given.items() if text}
-            bodies.setdefault(unmatched.value, body)
-        return _one_each(bodies), reasons
+            bodies.setdefault(_who(rule, unmatched), body)
+        return bodies, left
 
     def _upsert(self, bodies: list[dict[str, str]], values: list[str]) -> None:
         if not bodies:
@@ -146,7 +155,6 @@ class Creator:
 
 def _hindrance(  # noqa: PLR0913, PLR0917 - what is looked at
     item: Item,
-    unmatched: Unmatched,
     email: str,
     companies: Mapping[str, t.Any],
     taken: Mapping[str, t.Any],
@@ -154,17 +162,20 @@ def _hindrance(  # noqa: PLR0913, PLR0917 - what is looked at
     known_ids: Mapping[str, t.Any],
 ) -> str | None:
     """Say why an end user is not created."""
-    if not unmatched.absent:
-        return unmatched.reason
     if not item.company:
-        return f"{unmatched.reason}, and the record names no company to create it in"
+        return "and the record names no company to create it in"
     if item.company not in companies:
-        return f"{unmatched.reason}, nor a company with the record's account id to create it in"
+        return "nor a company with the record's account id to create it in"
     if email and email.lower() in taken:
-        return f"{unmatched.reason}, but its e-mail address is another end user's"
+        return "but its e-mail address is another end user's"
     if external_id in known_ids:
-        return f"{unmatched.reason}, but its visitor id is another end user's externalId"
+        return "but its visitor id is another end user's externalId"
     return None
+
+
+def _who(rule: Rule, unmatched: Unmatched) -> str:
+    """Give what is equal for items of one new end user."""
+    return unmatched.value.lower() if rule.match.by == "email" else unmatched.value
 
 
 def _external_id(rule: Rule, item: Item, unmatched: Unmatched) -> str:
@@ -173,15 +184,3 @@ def _external_id(rule: Rule, item: Item, unmatched: Unmatched) -> str:
         return unmatched.value
     of_visitor = rule.match.of == "visitor" or rule.match.path == ("visitor_id",)
     return item.subject if of_visitor else ""
-
-
-def _one_each(bodies: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Leave out those whose e-mail address another of them has: Planhat refuses both."""
-    seen: set[str] = set()
-    kept = {}
-    for key, body in bodies.items():
-        email = body.get("email", "").lower()
-        if email not in seen:
-            seen.add(email)
-            kept[key] = body
-    return kept

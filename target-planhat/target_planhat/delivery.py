@@ -152,6 +152,7 @@ class Delivery:
             absent = [i.id for i in left if found[i.id] == "absent"]
             self._items.not_sent(absent, "waiting", "its post did not arrive")
             self._doubt(rule, [i.id for i in left if found[i.id] == "unknown"])
+            self._items.reopen([i.id for i in left], rule)
             self._db.commit()
 
     def _looked_up(self, rule: Rule, left: Sequence[Item]) -> dict[int, Presence]:
@@ -201,13 +202,9 @@ class Delivery:
         missing = [(i, m) for i in items if isinstance(m := matched[i.id], Unmatched)]
         absent = [(item, m) for item, m in missing if m.absent]
         if absent:
-            reasons = self._creator.create(rule, absent)
-            again = self._matcher.match(rule, [item for item, _ in absent])
-            for item, m in absent:
-                found = again[item.id]
-                if isinstance(found, Unmatched):
-                    found = m._replace(reason=reasons.get(item.id, m.reason))
-                matched[item.id] = found
+            left = self._creator.create(rule, absent)
+            matched |= self._matcher.match(rule, [item for item, _ in absent])
+            matched |= left
         return matched
 
     def _prepared(self, rule_id: int, rule: Rule, block: Sequence[Item]) -> list[Ready]:
@@ -251,7 +248,9 @@ class Delivery:
         """With `unmatched: send`, address an item by what Planhat does not know (yet)."""
         if isinstance(found, Target) or not found.value or self._settings.unmatched != "send":
             return found
-        company = item.company if self._settings.create_end_users else None
+        # Planhat would create whom the company is given with, also where it must not be
+        wanted = found.absent and self._settings.create_end_users
+        company = item.company if wanted else None
         if rule.match.by == "email":
             return Target(None, found.value, company)
         return Target(found.value, None, company) if rule.match.by == "externalId" else found

@@ -124,7 +124,24 @@ class Matcher:
                 continue
             objects = by_key.get(value.lower() if column == "email" else value, [])
             chosen[item.id] = _chosen(rule, item, value, objects, places)
-        return chosen
+        return chosen | self._mistakable(rule, chosen)
+
+    def _mistakable(
+        self, rule: Rule, chosen: dict[int, Target | Unmatched]
+    ) -> dict[int, Unmatched]:
+        """Give those whose externalId, which the post names, is that of others too."""
+        if rule.model == "Company" or rule.match.by == "externalId":
+            return {}
+        ids = {
+            id_: target.external_id
+            for id_, target in chosen.items()
+            if isinstance(target, Target)
+            and target.external_id
+            and (rule.kind == "metric" or not target.company_external_id)
+        }
+        known = self._directory.find(PATHS[rule.model], "external_id", set(ids.values()))
+        reason = f"Planhat has several of {_NOUNS[rule.model]} with the externalId of this one"
+        return {id_: Unmatched(reason) for id_, key in ids.items() if len(known[key]) > 1}
 
     def _companies(
         self, found: Collection[list[Object]], rule: Rule

@@ -6,6 +6,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
+from target_planhat.client import PlanhatClient
 from target_planhat.errors import TargetError
 
 from tests.planhat.running import (
@@ -23,6 +24,8 @@ from tests.planhat.running import (
 )
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.planhat.running import Message, TargetRunner
 
 pytestmark = pytest.mark.usefixtures("either_ledger")
@@ -33,6 +36,16 @@ LATER = NOW + timedelta(hours=1)
 def whole(*events: Message, read: t.Any = NOW) -> list[Message]:
     """Input with these events of March 9th, read whole."""
     return [WINDOWS, *FEATURES, EVENTS, *events, window(day(9), day(10), read), state({"at": 1})]
+
+
+def gone_after(method: Callable[..., t.Any]) -> Callable[..., t.Any]:
+    """Let the process be gone as soon as a method has had its effect."""
+
+    def called(*given: t.Any) -> t.NoReturn:
+        method(*given)
+        raise RuntimeError("gone")
+
+    return called
 
 
 def test_events_of_a_day_become_one_activity_per_end_user_and_feature(target: TargetRunner) -> None:
@@ -245,3 +258,25 @@ def test_rules_that_an_aggregation_cannot_have(
 ) -> None:
     with pytest.raises(TargetError, match=said):
         target.target(activities=[{"stream": "searches", **rule}])
+
+def test_what_comes_after_a_crash_is_sent_beside_what_the_crash_left_in_doubt(
+    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="gone"):
+        patch.setattr(PlanhatClient, "post_activities", gone_after(PlanhatClient.post_activities))
+        target.run(*whole(event(day(9, 8), count=2)))
+    report = target.run(*whole(event(day(9, 8), count=7, read=LATER), read=LATER))
+
+    assert target.sums == {U2: 7}
+    assert [a.count for a in target.planhat.world.activities()] == [2, 5]
+    assert report["sent"] == 1
+
+
+def test_rows_older_than_a_complete_read_count_nothing_though_nobody_says_they_are_whole(
+    target: TargetRunner,
+) -> None:
+    target.run(*whole(read=LATER))
+    report = target.run(*FEATURES, EVENTS, event(day(9, 8), count=2))
+
+    assert target.sums == {}
+    assert report["unchanged"] == 1

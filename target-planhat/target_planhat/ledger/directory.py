@@ -59,7 +59,7 @@ class Directory:
         gone = [
             objects.c.tenant_id == self._tenant,
             objects.c.path == path,
-            objects.c.read_at < now,
+            objects.c.read_at != now,
         ]
         self._db.execute(objects.delete().where(*gone))
         self._db.insert(copies, [{"tenant_id": self._tenant, "path": path, "read_at": now}])

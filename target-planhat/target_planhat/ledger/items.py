@@ -214,6 +214,10 @@ class Items:
             **_UNCLAIMED,
         )
 
+    def reopen(self, ids: Iterable[int], rule: Rule) -> None:
+        """Find out whether items that were decided about have more to send by now."""
+        self._update([{"item": one} for one in ids], open=is_open(rule))
+
     def _update(self, rows: Sequence[dict[str, t.Any]], **values: t.Any) -> None:
         if rows:
             chosen = items.update().where(items.c.id == sa.bindparam("item"))
@@ -231,8 +235,9 @@ def is_open(rule: Rule) -> sa.ColumnElement[bool]:
     c = items.c
     lacking = c.wanted - c.sent - c.written_off
     more = lacking > _TOLERANCE * (1 + sa.func.abs(c.wanted))
-    # a first value is sent whatever it is, also 0 or below
-    first = sa.and_(c.posts == 0, c.records > 0, c.written_off == 0)
+    # a first value is sent whatever it is, also 0 or below, unless it was given up
+    kept = sa.or_(c.written_off == 0, c.written_off != c.wanted)
+    first = sa.and_(c.posts == 0, c.records > 0, kept)
     if rule.combine in _ADDITIVE:
         first = sa.and_(first, c.wanted != 0)
     if is_added(rule):

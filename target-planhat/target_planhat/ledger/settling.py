@@ -75,11 +75,11 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
     """
     chosen = _read(staged, rule_id, read_at, window)
     settled = Settled()
+    if window and combine not in _ADDITIVE and window.end - window.start < _SHORTEST_DAY:
+        settled.short = _dropped(db, chosen)
+    for newer in _newer(db, rule_id, window or _span(db, chosen, read_at)):
+        settled.stale += _dropped(db, [*chosen, *_within(staged, newer, combine)])
     if window:
-        if combine not in _ADDITIVE and window.end - window.start < _SHORTEST_DAY:
-            settled.short = _dropped(db, chosen)
-        for newer in _newer(db, rule_id, window):
-            settled.stale += _dropped(db, [*chosen, *_within(staged, newer, combine)])
         # a read that was given up and begun anew
         before = [staged.c.rule_id == rule_id, staged.c.read_at < read_at]
         settled.stale += _dropped(db, [*before, *_within(staged, window, combine)])
@@ -104,6 +104,13 @@ def _read(
     if window:
         chosen += [table.c.bucket >= window.start, table.c.bucket < window.end]
     return chosen
+
+
+def _span(db: Database, chosen: list[sa.ColumnElement[bool]], read_at: int) -> Window:
+    """Give the time that staged rows are of."""
+    ends = sa.select(sa.func.min(staged.c.bucket), sa.func.max(staged.c.bucket)).where(*chosen)
+    first, last = db.execute(ends).one()
+    return Window(first, last + 1, ALL_APPS, read_at)
 
 
 def _dropped(db: Database, chosen: list[sa.ColumnElement[bool]]) -> Counter[int]:
