@@ -213,6 +213,10 @@ class Items:
             **_UNCLAIMED,
         )
 
+    def reopen(self, ids: Iterable[int], rule: Rule) -> None:
+        """Look again whether there is something to send: they may have grown since their post."""
+        self._update([{"item": one} for one in ids], open=is_open(rule))
+
     def _update(self, rows: Sequence[dict[str, t.Any]], **values: t.Any) -> None:
         if rows:
             chosen = items.update().where(items.c.id == sa.bindparam("item"))
