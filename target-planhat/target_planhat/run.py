@@ -85,6 +85,7 @@ class Run:
         self._windowed: set[str] = set()
         self._delivered = Delivered()
         self._notes: list[str] = []
+        self._concluded = False
 
     def open(self) -> None:
         """Ask Planhat about the tokens, and open the ledger; nothing is read before.
@@ -230,6 +231,19 @@ class Run:
             TargetError: nothing could be sent.
         """
         self._settle()
+        self._conclude()
+        if self._db.only_deliverer():
+            self._deliver()
+        else:
+            self._notes.append("Another run delivers at this time: what came in waits for the next")
+
+    def _conclude(self) -> None:
+        """Keep what is settled, and account for rows that are not, however the input ended."""
+        if self._concluded:
+            return
+        self._concluded = True
+        for sink in self._sinks.values():
+            sink.flush()
         by_id = {intake.id: intake for intake in self._intakes}
         for rule_id, dates in self._staging.left().items():
             for date, records in dates.items():
@@ -238,10 +252,6 @@ class Run:
         for rule_id, rule in self._rules:
             self._items.recount(rule_id, rule)
         self._db.commit()
-        if self._db.only_deliverer():
-            self._deliver()
-        else:
-            self._notes.append("Another run delivers at this time: what came in waits for the next")
 
     def _deliver(self) -> None:
         directory = Directory(self._db)
@@ -283,6 +293,7 @@ class Run:
 
     def report(self, outcome: reporting.Outcome, problem: str | None) -> str:
         """Write the report, if that is wished; give its line."""
+        self._conclude()
         streams: dict[str, Counter[Fate]] = {
             stream: Counter({sink.fate: self._records[stream]})
             for stream, sink in sorted(self._sinks.items())
