@@ -14,7 +14,7 @@ from target_planhat import report as reporting
 from target_planhat.client import PlanhatClient
 from target_planhat.creation import Creator
 from target_planhat.delivery import Delivered, Delivery
-from target_planhat.errors import NoSchemaError, TargetError
+from target_planhat.errors import NoSchemaError, StoppedError, TargetError
 from target_planhat.ledger.database import Database
 from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.figures import Figures
@@ -49,10 +49,6 @@ if t.TYPE_CHECKING:
     from target_planhat.sinks import Record, Sink
 
 logger = logging.getLogger("target-planhat")
-
-
-class StoppedError(Exception):
-    """The run was asked to end."""
 
 
 class Run:
@@ -229,6 +225,7 @@ class Run:
 
         Raises:
             TargetError: nothing could be sent.
+            StoppedError: it was asked to end.
         """
         self._settle()
         self._conclude()
@@ -284,7 +281,7 @@ class Run:
         if creator and creator.created:
             would = "would be" if self.settings.dry_run else "were"
             self._notes.append(f"{creator.created} end users {would} created")
-        if self._delivered.stopped:
+        if self._stop.is_set():
             raise StoppedError
         if self._delivered.problem:
             raise TargetError(self._delivered.problem)

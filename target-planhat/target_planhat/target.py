@@ -17,9 +17,9 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from target_planhat import settings
-from target_planhat.errors import TargetError
+from target_planhat.errors import StoppedError, TargetError
 from target_planhat.problems import problems
-from target_planhat.run import Run, StoppedError
+from target_planhat.run import Run
 
 if t.TYPE_CHECKING:
     from types import FrameType
@@ -118,17 +118,21 @@ class TargetPlanhat(Target):
         Raises:
             TargetError: what went wrong, after the report is written.
         """
-        self._stop = threading.Event()
+        stop = threading.Event()
         lines = file_input or sys.stdin.buffer
         run = Run(
             settings.parsed(self.config),
             now=lambda: now(),  # noqa: PLW0108 - tests set it
-            stop=self._stop,
+            stop=stop,
             say=self._say_state,
         )
+        # from here on a signal is heeded in order
+        self._client, self._stop = run.client, stop
         try:
             run.open()
             self._run(run, lines)
+        except StoppedError:
+            self.logger.warning("stopped: asked to end before anything was read")
         finally:
             run.close()
 
@@ -168,13 +172,14 @@ class TargetPlanhat(Target):
 
     def _lines(self, lines: t.IO[t.Any]) -> t.Iterator[t.Any]:
         while True:
+            # in this order: a signal that comes before the read must not be slept through
             self._reading = True
-            line = lines.readline()
+            line = b"" if self._stop.is_set() else lines.readline()
             self._reading = False
-            if not line:
-                return
             if self._stop.is_set():
                 raise StoppedError
+            if not line:
+                return
             if line.strip():
                 yield line
 
@@ -185,7 +190,7 @@ class TargetPlanhat(Target):
         sys.stdout.flush()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Raise a flag; only a read that may wait for ever is broken off."""
+        """Raise a flag; only what may wait for long, and changes nothing, is broken off."""
         del frame
         self._code = 128 + signum
         if not hasattr(self, "_stop"):
@@ -194,6 +199,7 @@ class TargetPlanhat(Target):
         timer = threading.Timer(_GRACE_SECONDS, os._exit, (self._code,))
         timer.daemon = True
         timer.start()
+        self._client.interrupt()
         if self._reading:
             self._reading = False
             raise StoppedError

@@ -21,6 +21,7 @@ from tests.planhat.running import (
 )
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from planhat_emulator.world import World
@@ -48,7 +49,6 @@ METRICS: Record = {
     ],
 }
 BOTH: Record = {**METRICS, **ACTIVITIES}
-_MODELS = {"Company uses": "Company", "EndUser uses": "EndUser"}
 
 
 class Usage:
@@ -110,44 +110,59 @@ def held(world: World) -> dict[Place, float]:
 
 
 class Kept(t.NamedTuple):
-    """What the ledger says of an item; `doubt` may be lacking, `repeated` may be there twice."""
+    """What the ledger says of a place; `doubt` may be lacking, `repeated` may be there twice.
 
-    wanted: float
-    sent: float
-    doubt: float
-    repeated: float
-    claimed: float | None
-    fate: str
+    `claimed` was posted, and its answer has not come.
+    """
+
+    wanted: float = 0
+    sent: float = 0
+    doubt: float = 0
+    repeated: float = 0
+    claimed: float = 0
+    excess: float = 0
+
+    def plus(self, other: Kept) -> Kept:
+        """Add another item of the same place."""
+        return Kept(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+_ITEMS = """
+    select rules.fingerprint, items.subject, actions.action, items.entity, items.date,
+        items.wanted, items.sent, items.doubt, items.repeated, coalesce(items.claimed, 0),
+        case when items.posts > 0 then max(0, items.sent - items.wanted) else 0 end
+    from planhat_items items join planhat_rules rules on rules.id = items.rule_id
+    left join planhat_actions actions
+        on actions.rule_id = items.rule_id and actions.entity = items.entity
+"""
 
 
 def ledger(file: Path) -> dict[Place, Kept]:
-    """Read a ledger's items, by the place where they are in Planhat."""
+    """Read a ledger: its items by the place where they are in Planhat."""
     connection = sqlite3.connect(file)
     try:
-        rows = connection.execute(
-            "select r.name, i.subject, i.entity, i.date, i.wanted, i.sent, i.doubt, i.repeated, "
-            "i.claimed, i.fate from planhat_items i join planhat_rules r on r.id = i.rule_id"
-        ).fetchall()
+        rows = connection.execute(_ITEMS).fetchall()
     finally:
         connection.close()
-    return {_place(*row[:4]): Kept(*row[4:]) for row in rows}
-
-
-def _place(rule: str, subject: str, entity: str, date: int) -> Place:
-    label = datetime.fromtimestamp(date / 1000, timezone.utc).date().isoformat()
-    if rule in _MODELS:
-        return "uses", _MODELS[rule], subject, label
-    return subject, NAMES[json.loads(entity)[0]], label
-
-
-def assert_once(found: dict[Place, float], truth: dict[Place, float], kept: dict[Place, Kept]) -> None:
-    """Planhat has the truth, but for what the ledger has in doubt, in the direction it says."""
-    assert found.keys() <= truth.keys()
-    for place, wanted in truth.items():
-        item, there = kept[place], found.get(place, 0)
-        assert item.wanted == wanted
-        if item.claimed is None:
-            assert item.sent - item.doubt <= there <= item.sent + item.repeated, place
+    found: dict[Place, Kept] = {}
+    for fingerprint, subject, action, entity, date, *figures in rows:
+        rule = json.loads(fingerprint)
+        label = datetime.fromtimestamp(date / 1000, timezone.utc).date().isoformat()
+        if rule["kind"] == "metric":
+            place: Place = (rule["dimension_id"], rule["model"], subject, label)
         else:
-            assert item.sent <= there + item.doubt, place
-            assert there <= item.sent + item.claimed + item.repeated, place
+            place = (subject, action or NAMES.get(json.loads(entity)[0], entity), label)
+        found[place] = found.get(place, Kept()).plus(Kept(*figures))
+    return found
+
+
+def assert_once(
+    found: Mapping[Place, float], truth: Mapping[Place, float], kept: Mapping[Place, Kept]
+) -> None:
+    """Planhat has the truth, but for what the ledger has in doubt, in the direction it says."""
+    assert found.keys() <= kept.keys()
+    assert {place: item.wanted for place, item in kept.items() if item.wanted} == truth
+    for place, item in kept.items():
+        least = item.sent - item.doubt
+        most = item.sent + item.repeated + item.claimed
+        assert least <= found.get(place, 0) <= most, (place, item)
