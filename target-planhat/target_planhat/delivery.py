@@ -322,13 +322,16 @@ class Delivery:
     def _bring_down(
         self, rule_id: int, rule: Rule, flying: dict[Future[list[Outcome]], list[Ready]]
     ) -> None:
-        """Settle what is still in flight, as far as it lands in time; the rest stays claimed."""
-        if self._stop.is_set():
-            self._client.stop()
-        landed, _ = wait(flying, timeout=GRACE_SECONDS)
-        for future in landed:
-            with contextlib.suppress(_EndedError, StoppedError):
-                self._settle(rule_id, rule, flying.pop(future), future)
+        """Settle what is still in flight; what does not land in time after a signal stays claimed."""
+        left = GRACE_SECONDS
+        while flying and left > 0:
+            if self._stop.is_set():
+                self._client.stop()
+                left -= _POLL_SECONDS
+            landed, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in landed:
+                with contextlib.suppress(_EndedError, StoppedError):
+                    self._settle(rule_id, rule, flying.pop(future), future)
 
     def _settle(
         self, rule_id: int, rule: Rule, batch: list[Ready], future: Future[list[Outcome]]
@@ -342,6 +345,7 @@ class Delivery:
             outcomes = future.result()
         except TargetError as error:
             self._items.not_sent([r.item.id for r in batch], "waiting", "Planhat refused the post")
+            self._db.commit()
             self._fail(error.message)
         groups: defaultdict[tuple[str, str], list[Ready]] = defaultdict(list)
         for ready, outcome in zip(batch, outcomes, strict=True):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import json
 import typing as t
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from target_planhat import delivery
 from target_planhat.errors import TargetError
+from target_planhat.ledger import items
 
 from tests.planhat.running import EVENTS, NOW, day, event, record, state
-from tests.planhat.usage import BOTH, Usage, assert_once, held, ledger, settle_in
+from tests.planhat.usage import ACTIVITIES, BOTH, Usage, assert_once, held, ledger, settle_in
 
 if t.TYPE_CHECKING:
-    from tests.planhat.running import Record, TargetRunner
+    from tests.planhat.running import Message, Record, TargetRunner
 
 LATER = NOW + timedelta(minutes=30)
 DOWN: tuple[Record, ...] = (
@@ -152,3 +153,46 @@ def test_rows_of_a_read_that_did_not_end_are_accounted_for(
     target.run(EVENTS, state(1), **BOTH)
     wanted = {**usage.activities, **usage.points}
     assert held(target.planhat.world) == (wanted if windows else {})
+
+
+def test_posts_in_flight_are_waited_for_when_another_fails(
+    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "GRACE_SECONDS", 0.1)
+    usage, path = Usage(), "/analytics/bulk"
+    refused = {"kind": "status", "status": 403, "path": path}
+    slow = {"kind": "delay", "seconds": 0.5, "path": path, "after": 1, "times": 3}
+    target.planhat.faults.add(refused, slow)
+
+    report = target.run(*usage.messages(), **ACTIVITIES)
+    assert "`tenant_token`" in str(target.error)
+    assert report["sent"] == target.planhat.world.count("activities") > 0
+    assert report["in_doubt"] == 0
+    assert not any(item.claimed for item in ledger(target.folder / "ledger.db").values())
+
+
+def test_what_was_refused_is_not_in_doubt_when_reading_fails_too(
+    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(items, "_BLOCK", 3)
+    planhat, path = target.planhat, "/analytics/bulk"
+
+    def messages(more: int, read: datetime) -> list[Message]:
+        # the second block has somebody who is not in Planhat
+        schemas, rows = Usage(more).messages(read)[:3], Usage(more).messages(read)[3:]
+        return [*schemas, event(day(7, 8), "u2x", read=read), *rows]
+
+    target.run(*messages(0, NOW), **ACTIVITIES)
+    planhat.faults.add(
+        {"kind": "status", "status": 403, "path": path, "times": None},
+        {"kind": "delay", "seconds": 0.2, "path": path, "times": None},
+        {"kind": "status", "status": 500, "path": "/endusers", "times": None},
+    )
+
+    report = target.run(*messages(1, LATER), **ACTIVITIES)
+    assert "/endusers" in str(target.error)
+    assert not any(item.claimed for item in ledger(target.folder / "ledger.db").values())
+    assert (report["sent"], report["waiting"], report["parked"]) == (0, len(Usage().rows), 1)
+    planhat.faults.clear()
+    target.run(**ACTIVITIES)
+    assert held(planhat.world) == Usage(1).activities

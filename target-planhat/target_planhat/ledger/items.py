@@ -77,14 +77,16 @@ class Items:
             .where(*mine)
             .values(wanted=wanted.scalar_subquery(), records=records.scalar_subquery())
         )
+        # what was decided about less does not hold for more
+        past = items.c.fate.in_(("sent", "unchanged", "in_doubt")) & items.c.claimed.is_(None)
         self._db.execute(
             items.update()
             .where(*mine)
             .values(
                 open=is_open(rule),
                 changed=False,
-                fate=sa.case((is_open(rule), items.c.fate), else_="unchanged"),
-                reason=sa.case((is_open(rule), items.c.reason), else_=""),
+                fate=sa.case((~is_open(rule), "unchanged"), (past, "waiting"), else_=items.c.fate),
+                reason=sa.case((sa.or_(~is_open(rule), past), ""), else_=items.c.reason),
             )
         )
 
