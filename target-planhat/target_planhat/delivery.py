@@ -14,7 +14,7 @@ import msgspec
 
 from target_planhat import payloads
 from target_planhat.answers import Outcome
-from target_planhat.errors import TargetError
+from target_planhat.errors import StoppedError, TargetError
 from target_planhat.ledger.items import Claim, is_added
 from target_planhat.matching import Target, Unmatched
 
@@ -40,7 +40,7 @@ BATCH = 2500
 METRIC_BATCH = 500
 """Points of a post: those in doubt are read back company by company, 200 calls a minute."""
 IN_FLIGHT = 4
-GRACE_SECONDS = 8.0
+GRACE_SECONDS = 6.0
 _PATIENCE = 5
 """How often a host that does not answer is asked whether it is well again."""
 _REPEATS = 3
@@ -77,7 +77,6 @@ class Delivered:
         default_factory=lambda: defaultdict(list)
     )
     problem: str | None = None
-    stopped: bool = False
 
 
 class Delivery:
@@ -107,7 +106,8 @@ class Delivery:
         """Send what is open of each rule; what goes wrong is a `problem`, not an error.
 
         Raises:
-            TargetError: nothing may be sent, by `unmatched: fail`.
+            TargetError: nothing may be sent, by `unmatched: fail`; or Planhat cannot be read.
+            StoppedError: the run was asked to end.
         """
         if self._settings.unmatched == "fail":
             self._refuse_unmatched(rules)
@@ -152,6 +152,7 @@ class Delivery:
             absent = [i.id for i in left if found[i.id] == "absent"]
             self._items.not_sent(absent, "waiting", "its post did not arrive")
             self._doubt(rule, [i.id for i in left if found[i.id] == "unknown"])
+            self._items.in_question([i.id for i in left if found[i.id] == "early"])
             self._items.reopen([i.id for i in left], rule)
             self._db.commit()
 
@@ -283,8 +284,7 @@ class Delivery:
     ) -> None:
         """Claim items, and post them."""
         if self._stop.is_set():
-            self.done.stopped = True
-            raise _EndedError
+            raise StoppedError
         claims = [Claim(r.item.id, r.amount, _json(r.info)) for r in batch]
         self._items.claim(claims, self._now())
         self._db.commit()
@@ -307,19 +307,21 @@ class Delivery:
             for future in landed:
                 self._settle(rule_id, rule, flying.pop(future), future)
             if self._stop.is_set():
-                self.done.stopped = True
-                raise _EndedError
+                raise StoppedError
 
     def _bring_down(
         self, rule_id: int, rule: Rule, flying: dict[Future[list[Outcome]], list[Ready]]
     ) -> None:
-        """Settle what is still in flight, as far as it lands in time; the rest stays claimed."""
-        if self._stop.is_set():
-            self._client.stop()
-        landed, _ = wait(flying, timeout=GRACE_SECONDS)
-        for future in landed:
-            with contextlib.suppress(_EndedError):
-                self._settle(rule_id, rule, flying.pop(future), future)
+        """Settle what is still in flight; what does not land in time after a signal stays claimed."""
+        left = GRACE_SECONDS
+        while flying and left > 0:
+            if self._stop.is_set():
+                self._client.stop()
+                left -= _POLL_SECONDS
+            landed, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in landed:
+                with contextlib.suppress(_EndedError, StoppedError):
+                    self._settle(rule_id, rule, flying.pop(future), future)
 
     def _settle(
         self, rule_id: int, rule: Rule, batch: list[Ready], future: Future[list[Outcome]]
@@ -333,6 +335,7 @@ class Delivery:
             outcomes = future.result()
         except TargetError as error:
             self._items.not_sent([r.item.id for r in batch], "waiting", "Planhat refused the post")
+            self._db.commit()
             self._fail(error.message)
         groups: defaultdict[tuple[str, str], list[Ready]] = defaultdict(list)
         for ready, outcome in zip(batch, outcomes, strict=True):

@@ -18,6 +18,10 @@ class TargetError(click.ClickException):
         logging.getLogger("target-planhat").error(self.message)
 
 
+class StoppedError(Exception):
+    """The run was asked to end."""
+
+
 class PlanhatError(TargetError):
     """Planhat refuses the run, or does not answer: what it said, and what to look at."""
 

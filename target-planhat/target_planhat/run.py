@@ -14,7 +14,7 @@ from target_planhat import report as reporting
 from target_planhat.client import PlanhatClient
 from target_planhat.creation import Creator
 from target_planhat.delivery import Delivered, Delivery
-from target_planhat.errors import NoSchemaError, TargetError
+from target_planhat.errors import NoSchemaError, StoppedError, TargetError
 from target_planhat.ledger.database import Database
 from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.figures import Figures
@@ -51,10 +51,6 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger("target-planhat")
 
 
-class StoppedError(Exception):
-    """The run was asked to end."""
-
-
 class Run:
     """What a run works with, from its settings. `now` gives epoch ms.
 
@@ -84,7 +80,7 @@ class Run:
         self._windowed: set[str] = set()
         self._delivered = Delivered()
         self._notes: list[str] = []
-        self._counted = False
+        self._concluded = False
 
     def open(self) -> None:
         """Ask Planhat about the tokens, and open the ledger; nothing is read before.
@@ -234,18 +230,22 @@ class Run:
 
         Raises:
             TargetError: nothing could be sent.
+            StoppedError: it was asked to end.
         """
         self._settle()
-        self._count_up()
-        self._db.commit()
+        self._conclude()
         if self._db.only_deliverer():
             self._deliver()
         else:
             self._notes.append("Another run delivers at this time: what came in waits for the next")
 
-    def _count_up(self) -> None:
-        """Bring items up to date, and count what never became part of one."""
-        self._counted = True
+    def _conclude(self) -> None:
+        """Keep what is settled, and account for rows that are not, however the input ended."""
+        if self._concluded:
+            return
+        self._concluded = True
+        for sink in self._sinks.values():
+            sink.flush()
         by_id = {intake.id: intake for intake in self._intakes}
         for rule_id, dates in self._staging.left().items():
             for date, records in dates.items():
@@ -253,6 +253,7 @@ class Run:
                 by_id[rule_id].dated[date, "ignored", reason] += records
         for rule_id, rule in self._rules:
             self._items.recount(rule_id, rule)
+        self._db.commit()
 
     def _deliver(self) -> None:
         directory = Directory(self._db, self._gone)
@@ -285,7 +286,7 @@ class Run:
         if creator and creator.created:
             would = "would be" if self.settings.dry_run else "were"
             self._notes.append(f"{creator.created} end users {would} created")
-        if self._delivered.stopped:
+        if self._stop.is_set():
             raise StoppedError
         if self._delivered.problem:
             raise TargetError(self._delivered.problem)
@@ -294,8 +295,7 @@ class Run:
 
     def report(self, outcome: reporting.Outcome, problem: str | None) -> str:
         """Write the report, if that is wished; give its line."""
-        if not self._counted:
-            self._count_up()
+        self._conclude()
         streams: dict[str, Counter[Fate]] = {
             stream: Counter({sink.fate: self._records[stream]})
             for stream, sink in sorted(self._sinks.items())

@@ -18,10 +18,10 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
 from target_planhat import ledger_command, settings
-from target_planhat.errors import TargetError
+from target_planhat.errors import StoppedError, TargetError
 from target_planhat.ledger_command import Wish
 from target_planhat.problems import problems
-from target_planhat.run import Run, StoppedError
+from target_planhat.run import Run
 
 if t.TYPE_CHECKING:
     from types import FrameType
@@ -164,19 +164,23 @@ class TargetPlanhat(Target):
         Raises:
             TargetError: what went wrong, after the report is written.
         """
-        self._stop = threading.Event()
+        stop = threading.Event()
         source = file_input or sys.stdin
         # bytes where there are any: what is no UTF-8 is then told by its line
         lines = getattr(source, "buffer", source)
         run = Run(
             settings.parsed(self.config),
             now=lambda: now(),  # noqa: PLW0108 - tests set it
-            stop=self._stop,
+            stop=stop,
             say=self._say_state,
         )
+        # from here on a signal is heeded in order
+        self._client, self._stop = run.client, stop
         try:
             run.open()
             self._run(run, lines)
+        except StoppedError:
+            self.logger.warning("stopped: asked to end before anything was read")
         finally:
             run.close()
 
@@ -213,13 +217,14 @@ class TargetPlanhat(Target):
 
     def _lines(self, lines: t.IO[t.Any]) -> t.Iterator[t.Any]:
         while True:
+            # in this order: a signal that comes before the read must not be slept through
             self._reading = True
-            line = lines.readline()
+            line = b"" if self._stop.is_set() else lines.readline()
             self._reading = False
-            if not line:
-                return
             if self._stop.is_set():
                 raise StoppedError
+            if not line:
+                return
             yield line
 
     @staticmethod
@@ -234,7 +239,7 @@ class TargetPlanhat(Target):
             raise TargetError("nobody takes the STATE any more: the pipe is closed") from None
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Raise a flag; only a read that may wait for ever is broken off."""
+        """Raise a flag; only what may wait for long, and changes nothing, is broken off."""
         del frame
         self._code = 128 + signum
         if not hasattr(self, "_stop"):
@@ -243,6 +248,7 @@ class TargetPlanhat(Target):
         timer = threading.Timer(_GRACE_SECONDS, os._exit, (self._code,))
         timer.daemon = True
         timer.start()
+        self._client.interrupt()
         if self._reading:
             self._reading = False
             raise StoppedError

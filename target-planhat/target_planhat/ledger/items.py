@@ -77,14 +77,16 @@ class Items:
             .where(*mine)
             .values(wanted=wanted.scalar_subquery(), records=records.scalar_subquery())
         )
+        # what was decided about less does not hold for more
+        past = items.c.fate.in_(("sent", "unchanged", "in_doubt")) & items.c.claimed.is_(None)
         self._db.execute(
             items.update()
             .where(*mine)
             .values(
                 open=is_open(rule),
                 changed=False,
-                fate=sa.case((is_open(rule), items.c.fate), else_="unchanged"),
-                reason=sa.case((is_open(rule), items.c.reason), else_=""),
+                fate=sa.case((~is_open(rule), "unchanged"), (past, "waiting"), else_=items.c.fate),
+                reason=sa.case((sa.or_(~is_open(rule), past), ""), else_=items.c.reason),
             )
         )
 
@@ -215,7 +217,7 @@ class Items:
         )
 
     def reopen(self, ids: Iterable[int], rule: Rule) -> None:
-        """Find out whether items that were decided about have more to send by now."""
+        """Look again whether there is something to send: they may have grown since their post."""
         self._update([{"item": one} for one in ids], open=is_open(rule))
 
     def _update(self, rows: Sequence[dict[str, t.Any]], **values: t.Any) -> None:
