@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import typing as t
@@ -141,6 +142,31 @@ def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_sent(
 
     named = "the ledger" if setting == "ledger_url" else f"setting `{setting}`"
     assert named in line
+
+
+@pytest.mark.parametrize("content", [None, b"xyzzy" * 1000], ids=["folder", "text"])
+def test_a_ledger_that_is_none_is_told_before_anything_is_sent(
+    content: bytes | None, command: Command, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    if content is None:
+        place.mkdir()
+    else:
+        place.write_bytes(content)
+    line = the_line(command.run(*events(GOOD), ledger_url=f"sqlite:///{place}"), command)
+
+    assert line.startswith(f"the ledger {place} cannot be used: ")
+
+
+def test_a_ledger_in_use_by_another_run_is_told_before_anything_is_sent(command: Command) -> None:
+    with sqlite3.connect(command.target.folder / "ledger.db") as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("CREATE TABLE t (x)")
+        other.commit()
+        line = the_line(command.run(*events(GOOD)), command)
+    other.close()
+
+    assert "is in use by another run: one at a time" in line
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[1]", '"xyzzy"', b"\xff\xfe"], ids=repr)
@@ -364,6 +390,23 @@ def test_the_process_says_one_line_and_no_traceback(lines: str, target: TargetRu
     assert sum("ERROR" in line for line in ended.stderr.splitlines()) == 1
     assert "Traceback" not in ended.stderr
     assert "xyz" not in ended.stderr
+
+
+def test_settings_from_the_environment_are_read_and_told_alike(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in command.config.items():
+        monkeypatch.setenv(f"TARGET_PLANHAT_{name.upper()}", str(value))
+    monkeypatch.setenv("TARGET_PLANHAT_METRICS", '[{"stream": "events", "dimension_id": "a"')
+    line = the_line(command.call("--config", "ENV"), command)
+    assert line == "setting `metrics` is not valid: allowed is array"
+
+    rule = {"stream": "feature_events", "dimension_id": "a"}
+    monkeypatch.setenv("TARGET_PLANHAT_METRICS", json.dumps([rule]))
+    lines = "".join(json.dumps(m) + "\n" for m in events(GOOD))
+    assert command.call("--config", "ENV", lines=lines).code == 0
+    sums = command.target.planhat.world.point_sums()
+    assert sums == {("a", "Company", "acme", "2026-03-09"): 2}
 
 
 def test_input_from_a_file_is_told_by_its_line_too(command: Command, tmp_path: Path) -> None:
