@@ -156,6 +156,11 @@ class Database:
         self.commit()
         return bool(taken)
 
+    def give_way(self) -> None:
+        """Keep what was written so far, so that no other run waits; SQLite has no others."""
+        if not self._is_sqlite:
+            self.commit()
+
     def _wait_for_turn(self, what: str) -> None:
         """Wait until no other transaction does the same; SQLite has one at a time anyway."""
         if not self._is_sqlite:
