@@ -76,7 +76,9 @@ def _opened(settings: Settings, *, to_look: bool = False) -> Database:
     try:
         return Database(url, token, must_exist=True, dry_run=to_look)
     except NoLedgerError as error:
-        raise TargetError(f"{error.shown} does not exist: nothing has been sent from it") from None
+        raise TargetError(
+            f"{error.shown} does not exist: look at `ledger_url`, or let a first run make it"
+        ) from None
 
 
 def _chosen(rules: Sequence[KnownRule], option: str, name: str) -> list[KnownRule]:

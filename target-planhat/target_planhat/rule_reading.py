@@ -271,8 +271,8 @@ def missing_fields(rule: Rule, properties: Collection[str]) -> list[str]:
         match.path[0] if match.of == "row" else _WANTED[match.of],
         rule.date or "",
         *(name.partition(".")[0] for name in names),
+        *rule.named,
     } - {"", READ_AT}
-    wanted.update(rule.named)
     if stream is not None:
         if rule.only and stream.entity:
             wanted.add(stream.entity)

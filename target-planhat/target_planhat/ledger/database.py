@@ -53,7 +53,8 @@ class Database:
         self._url = _parsed(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._writes = False
-        with _told(self.shown):
+        self._problem: str | None = None
+        with self._told():
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
             if self._is_sqlite:
                 sa.event.listen(self._engine, "connect", _tune)
@@ -142,6 +143,15 @@ class Database:
             found = self.connection.execute(known).scalar_one()
         return int(found)
 
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what goes wrong into one line; what fails after it says the same."""
+        try:
+            yield
+        except (DBAPIError, PendingRollbackError, ModuleNotFoundError, OSError) as error:
+            self._problem = self._problem or _said(self.shown, error)
+            raise TargetError(self._problem) from None
+
     # One run at a time
 
     def only_deliverer(self) -> bool:
@@ -155,6 +165,11 @@ class Database:
         taken = self.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
         self.commit()
         return bool(taken)
+
+    def give_way(self) -> None:
+        """Keep what was written so far, so that no other run waits; SQLite has no others."""
+        if not self._is_sqlite:
+            self.commit()
 
     def _wait_for_turn(self, what: str) -> None:
         """Wait until no other transaction does the same; SQLite has one at a time anyway."""
@@ -180,7 +195,7 @@ class Database:
 
     def execute(self, statement: sa.Executable, **values: t.Any) -> sa.CursorResult[t.Any]:
         """Execute one statement."""
-        with _told(self.shown):
+        with self._told():
             self._before(statement)
             return self.connection.execute(statement, values)
 
@@ -202,7 +217,7 @@ class Database:
 
     def many(self, statement: sa.Executable, rows: Sequence[Mapping[str, t.Any]]) -> None:
         """Execute a statement for each row."""
-        with _told(self.shown):
+        with self._told():
             if rows:
                 self._before(statement)
             for first in range(0, len(rows), _BLOCK):
@@ -211,7 +226,7 @@ class Database:
     def commit(self) -> None:
         """Make what was written stay; in a dry run it does not."""
         if not self.dry_run:
-            with _told(self.shown):
+            with self._told():
                 self.connection.commit()
             self._writes = False
 
@@ -222,7 +237,7 @@ class Database:
         """
         if self._is_sqlite:
             self.commit()
-            with _told(self.shown):
+            with self._told():
                 # not in a transaction, which SQLAlchemy would begin
                 raw = self.connection.connection.cursor()
                 try:
@@ -270,28 +285,19 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-@contextlib.contextmanager
-def _told(shown: str) -> Iterator[None]:
-    """Turn what the database says into one line without its URL."""
-    try:
-        yield
-    except OperationalError as error:
-        if "locked" in str(error.orig):
-            raise TargetError(
-                f"{shown} is in use by another run: one at a time (for several, set `ledger_url` "
-                "to PostgreSQL)"
-            ) from None
-        raise TargetError(f"{shown} cannot be used: {_first_line(error)}") from None
-    except DBAPIError as error:
-        raise TargetError(f"{shown} cannot be used: {_first_line(error)}") from None
-    except PendingRollbackError:
-        raise TargetError(f"{shown} cannot be used any more: the connection broke") from None
-    except ModuleNotFoundError as error:
-        raise TargetError(
-            f"{shown} needs {error.name}: install target-planhat[postgresql]"
-        ) from None
-    except OSError as error:
-        raise TargetError(f"{shown} cannot be made: {error.strerror}") from None
+def _said(shown: str, error: Exception) -> str:
+    """Put what the database says on one line, without its URL."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{shown} needs {error.name}: install target-planhat[postgresql]"
+    if isinstance(error, OSError):
+        return f"{shown} cannot be made: {error.strerror}"
+    if isinstance(error, OperationalError) and "locked" in str(error.orig):
+        return (
+            f"{shown} is in use by another run: one at a time (for several, set `ledger_url` to "
+            "PostgreSQL)"
+        )
+    reason = _first_line(error) if isinstance(error, DBAPIError) else "the connection broke"
+    return f"{shown} cannot be used: {reason}"
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -54,8 +54,8 @@ class Directory:
         """Make a copy anew; the old one holds until all pages have come."""
         for page in pages:
             self.add(path, page, now)
-            # no other run need wait while Planhat is asked for the next one
-            self._db.commit()
+            # before Planhat is asked for the next one
+            self._db.give_way()
         gone = [
             objects.c.tenant_id == self._tenant,
             objects.c.path == path,

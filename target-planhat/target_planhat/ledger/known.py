@@ -114,7 +114,7 @@ class Known:
         if first:
             unknown = rules.c.period.is_(None)
             self._db.execute(rules.update().where(mine, unknown).values(period=first))
-            self._db.commit()
+            self._db.give_way()
         return self._db.execute(sa.select(rules.c.period).where(mine)).scalar_one_or_none()
 
     # Names
@@ -156,7 +156,7 @@ class Known:
             for path, value in fields.items()
         ]
         self._db.insert(people, rows)
-        self._db.commit()
+        self._db.give_way()
 
     def described(self, kind: str, path: str, ids: Collection[str]) -> dict[str, str]:
         """Look up a field of visitors or accounts."""
