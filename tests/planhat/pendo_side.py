@@ -8,6 +8,8 @@ from collections import Counter
 from tests.sink import EVENTS, Sink
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pendo_emulator.world import World as Pendo
     from planhat_emulator.world import World as Planhat
 
@@ -58,17 +60,17 @@ _ENTITIES = {
 }
 
 
-def acquaint(pendo: Pendo, planhat: Planhat) -> None:
-    """Bring all of Pendo's accounts, and all visitors that it knows, to Planhat."""
-    planhat.seed(companies=[{"externalId": one.id, "name": one.id} for one in pendo.people.accounts])
-    planhat.seed(companies=[{"externalId": "home", "name": "Home"}])
-    planhat.seed(
-        endusers=[
-            {"externalId": one.id, "companyId": f"extid-{(*one.accounts, 'home')[0]}"}
-            for one in pendo.people.visitors
-            if is_known(one.id)
-        ]
-    )
+def acquaint(pendo: Pendo, planhat: Planhat, without: int = 0) -> list[Record]:
+    """Bring Pendo's accounts and the visitors that it knows to Planhat, but for some; give these."""
+    accounts = [one.id for one in pendo.people.accounts]
+    planhat.seed(companies=[{"externalId": key, "name": key} for key in (*accounts, "home")])
+    people = [
+        {"externalId": one.id, "companyId": f"extid-{(*one.accounts, 'home')[0]}"}
+        for one in pendo.people.visitors
+        if is_known(one.id)
+    ]
+    planhat.seed(endusers=people[without:])
+    return people[:without]
 
 
 def is_known(visitor: str) -> bool:
@@ -82,17 +84,23 @@ def activities(sink: Sink) -> Counter[Place]:
     for row in EVENTS:
         if row.name not in _ENTITIES:
             continue
-        field, stream, action = _ENTITIES[row.name]
-        names = {key[0]: record["name"].strip() for key, record in sink.tables[stream].items()}
+        field = _ENTITIES[row.name][0]
         for record in sink.current(row):
             visitor = record.get("visitor_id") or ""
             if not is_known(visitor):
                 continue
-            name = names.get(record[field], record[field])
-            text = action.format(name, type=record.get("type"))
+            entity = (record.get("type", ""), record[field])
+            text = action_of(sink, row.name, entity)
             moment = record.get("hour") or record["browser_time"]
             counts[visitor, text, moment[:10]] += record.get("num_events", 1)
     return counts
+
+
+def action_of(sink: Sink, stream: str, entity: Sequence[str]) -> str:
+    """What an activity is called; the id of its feature, … comes last in `entity`."""
+    _, definitions, action = _ENTITIES[stream]
+    known = sink.tables[definitions].get((entity[-1],))
+    return action.format(known["name"].strip() if known else entity[-1], type=entity[0])
 
 
 def points(sink: Sink) -> Counter[Place]:

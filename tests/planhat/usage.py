@@ -21,7 +21,7 @@ from tests.planhat.running import (
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from planhat_emulator.world import World
@@ -137,8 +137,18 @@ _ITEMS = """
 """
 
 
-def ledger(file: Path) -> dict[Place, Kept]:
-    """Read a ledger: its items by the place where they are in Planhat."""
+def _named(stream: str, entity: Sequence[str]) -> str:
+    del stream
+    return NAMES[entity[-1]]
+
+
+def ledger(
+    file: Path, action_of: Callable[[str, Sequence[str]], str] = _named
+) -> dict[Place, Kept]:
+    """Read a ledger: its items by the place where they are in Planhat, or are to be.
+
+    `action_of` gives the text of those of a stream that have never been sent.
+    """
     connection = sqlite3.connect(file)
     try:
         rows = connection.execute(_ITEMS).fetchall()
@@ -151,7 +161,8 @@ def ledger(file: Path) -> dict[Place, Kept]:
         if rule["kind"] == "metric":
             place: Place = (rule["dimension_id"], rule["model"], subject, label)
         else:
-            place = (subject, action or NAMES.get(json.loads(entity)[0], entity), label)
+            text = action or action_of(rule["stream"], json.loads(entity))
+            place = (subject, text, label)
         found[place] = found.get(place, Kept()).plus(Kept(*figures))
     return found
 
