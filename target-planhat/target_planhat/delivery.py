@@ -152,6 +152,7 @@ class Delivery:
             absent = [i.id for i in left if found[i.id] == "absent"]
             self._items.not_sent(absent, "waiting", "its post did not arrive")
             self._doubt(rule, [i.id for i in left if found[i.id] == "unknown"])
+            self._items.in_question([i.id for i in left if found[i.id] == "early"])
             self._items.reopen([i.id for i in left], rule)
             self._db.commit()
 

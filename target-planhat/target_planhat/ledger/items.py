@@ -214,7 +214,7 @@ class Items:
         )
 
     def reopen(self, ids: Iterable[int], rule: Rule) -> None:
-        """Find out whether items that were decided about have more to send by now."""
+        """Look again whether there is something to send: they may have grown since their post."""
         self._update([{"item": one} for one in ids], open=is_open(rule))
 
     def _update(self, rows: Sequence[dict[str, t.Any]], **values: t.Any) -> None:
