@@ -27,6 +27,7 @@ usage() {
 ./do format         format, and fix what can be fixed
 ./do generate       write the generated tables and the golden catalogue anew
 ./do bench [ARGS]   throughput and memory of one large extraction
+./do bench-planhat  throughput and memory of one large delivery
 ./do pins           resolve constraints.txt anew
 ./do run COMMAND    any command in the environment
 TXT
@@ -35,7 +36,7 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | bench-planhat | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -58,6 +59,7 @@ case "$command" in
     format) ruff check --fix; ruff format ;;
     generate) exec python docs/generate.py ;;
     bench) exec python benchmarks/extract.py "$@" ;;
+    bench-planhat) exec python benchmarks/deliver.py "$@" ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \

@@ -6,6 +6,8 @@ import dataclasses
 import string
 import typing as t
 
+from target_planhat.streams import NAMES
+
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,24 +41,31 @@ class Action:
         return self.template.format_map(values)
 
 
-def action(template: str, stream: EventStream) -> Action:
+def action(template: str, stream: EventStream | None) -> Action:
     """Read a template, which names `{fields}` in the manner of str.format; `{{` is a brace.
+
+    Without a stream it is an aggregation's, whose fields are its own; it can be called by the name
+    of a feature, page, … if its rows have the id.
 
     Raises:
         TemplateError: it names what the stream lacks, or is none.
     """
     named = _placeholders(template)
-    unknown = [name for name in named if name not in stream.placeholders]
-    if unknown:
+    if stream is None:
+        if not all(map(str.isidentifier, named)):
+            raise TemplateError("has a placeholder that is no name of a field")
+    elif unknown := [name for name in named if name not in stream.placeholders]:
         known = ", ".join(f"{{{name}}}" for name in stream.placeholders)
         shown = "".join(f" {{{name}}}" for name in unknown if name.isidentifier())
         raise TemplateError(f"holds an unknown placeholder{shown}: known are {known}")
-    entity = stream.entity or ""
-    fields = tuple(dict.fromkeys(entity if n == stream.placeholder else n for n in named))
-    if stream.placeholder is None or stream.placeholder not in named:
-        return Action(template, fields)
-    at = fields.index(entity)
-    return Action(template, fields, stream.placeholder, stream.definitions, at)
+    learnt = [name for name in dict.fromkeys(named) if name in NAMES]
+    if len(learnt) > 1:
+        raise TemplateError("names several entities; allowed is one of them")
+    if not learnt:
+        return Action(template, tuple(dict.fromkeys(named)))
+    entity, definitions = NAMES[learnt[0]]
+    fields = tuple(dict.fromkeys(entity if name in learnt else name for name in named))
+    return Action(template, fields, learnt[0], definitions, fields.index(entity))
 
 
 def _placeholders(template: str) -> list[str]:

@@ -226,11 +226,17 @@ class Delivery:
             due = [item for item in due if item.entity in actions]
         matched = self._matched(rule, due)
         targets: dict[int, Target] = {}
+        given_up: list[tuple[Item, str]] = []
         for item in due:
-            target = self._target(rule, item, matched[item.id], judged)
-            if target:
-                targets[item.id] = target
+            found = self._addressed(rule, item, matched[item.id])
+            if isinstance(found, Target):
+                targets[item.id] = found
+            elif self._settings.unmatched == "skip":
+                given_up.append((item, f"skipped: {found.reason}"))
+            else:
+                judged.append((item, "parked", found.reason))
         self._items.judge(judged)
+        self._items.write_off(given_up)
         ready = [item for item in due if item.id in targets]
         self._naming.keep(rule_id, {i.entity: actions[i.entity] for i in ready if actions})
         infos = self._items.info([item.id for item in ready]) if rule.info else {}
@@ -239,30 +245,16 @@ class Delivery:
             for item in ready
         ]
 
-    def _target(
-        self,
-        rule: Rule,
-        item: Item,
-        found: Target | Unmatched,
-        judged: list[tuple[Item, Fate, str]],
-    ) -> Target | None:
-        """Decide by `unmatched` what becomes of an item without an object."""
-        if isinstance(found, Target):
+    def _addressed(self, rule: Rule, item: Item, found: Target | Unmatched) -> Target | Unmatched:
+        """With `unmatched: send`, address an item by what Planhat does not know (yet)."""
+        if isinstance(found, Target) or not found.value or self._settings.unmatched != "send":
             return found
-        policy = self._settings.unmatched
-        if policy == "send" and found.value:
-            # Planhat would create whom the company is given with, also where it must not be
-            wanted = found.absent and self._settings.create_end_users
-            company = item.company if wanted else None
-            if rule.match.by == "email":
-                return Target(None, found.value, company)
-            if rule.match.by == "externalId":
-                return Target(found.value, None, company)
-        if policy == "skip":
-            self._items.write_off([(item, f"skipped: {found.reason}")])
-        else:
-            judged.append((item, "parked", found.reason))
-        return None
+        # Planhat would create whom the company is given with, also where it must not be
+        wanted = found.absent and self._settings.create_end_users
+        company = item.company if wanted else None
+        if rule.match.by == "email":
+            return Target(None, found.value, company)
+        return Target(found.value, None, company) if rule.match.by == "externalId" else found
 
     # Posts
 

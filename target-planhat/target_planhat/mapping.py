@@ -55,7 +55,7 @@ class Mapper:
         self._id_of = _getter(self._id)
         self._account = rule.company or ""
         self._account_of = _getter(self._account)
-        self._fields = action(rule.action, stream).fields if stream and rule.action else ()
+        self._fields = action(rule.action, stream).fields if rule.action else ()
         self._entities: dict[tuple[str, ...], str] = {}
         self._has_app = stream is not None
         self._counted = rule.value or ""

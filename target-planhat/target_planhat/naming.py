@@ -63,5 +63,5 @@ class Naming:
 
     def _template(self, rule: Rule) -> Action:
         if rule.name not in self._templates:
-            self._templates[rule.name] = action(rule.action, EVENT_STREAMS[rule.stream])
+            self._templates[rule.name] = action(rule.action, EVENT_STREAMS.get(rule.stream))
         return self._templates[rule.name]

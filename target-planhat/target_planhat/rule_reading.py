@@ -81,7 +81,7 @@ def _clashes(rules: Mapping[str, Rule]) -> Iterable[str]:
 
 
 def _rule(kind: Kind, raw: Raw, *, alone: bool) -> Rule:
-    stream = _stream(kind, raw["stream"])
+    stream = _stream(raw["stream"])
     shared: Raw = {
         "kind": kind,
         "stream": raw["stream"],
@@ -92,17 +92,18 @@ def _rule(kind: Kind, raw: Raw, *, alone: bool) -> Rule:
         },
     }
     if kind == "activity":
-        return _activity(raw, t.cast("EventStream", stream), shared, alone=alone)
+        return _activity(raw, stream, shared, alone=alone)
     return _metric(raw, stream, shared)
 
 
-def _stream(kind: Kind, name: str) -> EventStream | None:
+def _stream(name: str) -> EventStream | None:
     """Find an event stream; None is an aggregation."""
     stream = EVENT_STREAMS.get(name)
-    if stream is None and (kind == "activity" or name in OTHER_STREAMS):
+    if stream is None and name in OTHER_STREAMS:
         known = ", ".join(EVENT_STREAMS)
-        others = ", and the names of aggregations" if kind == "metric" else ""
-        raise RuleError(f"`stream` is {_shown(name)}: known are {known}{others}")
+        raise RuleError(
+            f"`stream` is {_shown(name)}: known are {known}, and the names of aggregations"
+        )
     return stream
 
 
@@ -155,33 +156,39 @@ def _number(stream: EventStream | None, name: str, key: str) -> str:
     return name
 
 
-def _activity(raw: Raw, stream: EventStream, shared: Raw, *, alone: bool) -> Rule:
+def _activity(raw: Raw, stream: EventStream | None, shared: Raw, *, alone: bool) -> Rule:
+    name: str = raw["stream"]
     if "name" not in raw and not alone:
-        raise RuleError(f"`name` is required, as there are several rules for {stream.name}")
-    template = raw.get("action") or (f"{{{stream.placeholder}}}" if stream.placeholder else None)
-    if template is None:
+        raise RuleError(f"`name` is required, as there are several rules for {name}")
+    usual = f"{{{stream.placeholder}}}" if stream and stream.placeholder else None
+    template = raw.get("action") or usual
+    if stream is None and not (template and "count" in raw):
         raise RuleError(
-            f"`action` is required for {stream.name}: a text, perhaps with placeholders"
+            f"`stream` is {_shown(name)}: known are {', '.join(EVENT_STREAMS)}, and the names of "
+            "aggregations, for which `action` and `count` (a field) are required"
         )
+    if template is None:
+        raise RuleError(f"`action` is required for {name}: a text, perhaps with placeholders")
     try:
         action(template, stream)
     except TemplateError as error:
         raise RuleError(f"`action` {error}") from None
-    company = raw.get("company", ACCOUNT if ACCOUNT in stream.fields else None)
-    count = _number(stream, raw["count"], "count") if "count" in raw else stream.count
+    has_account = stream is not None and ACCOUNT in stream.fields
+    company = raw.get("company", ACCOUNT if has_account else None)
+    count = stream.count if stream else None
     return Rule(
         **shared,
-        name=raw.get("name", stream.name),
+        name=raw.get("name") or name,
         match=_match(raw, stream, "EndUser", VISITOR),
         model="EndUser",
         granularity=raw.get("granularity", "day"),
         combine="sum",
-        value=count,
-        date=None,
+        value=_number(stream, raw["count"], "count") if "count" in raw else count,
+        date=None if stream else WINDOW_START,
         action=template,
         company=company and _known(stream, company, "company"),
         weight=float(raw.get("weight", 1)),
-        info={key: _known(stream, name, "info") for key, name in raw.get("info", {}).items()},
+        info={key: _known(stream, field, "info") for key, field in raw.get("info", {}).items()},
     )
 
 
@@ -264,9 +271,9 @@ def missing_fields(rule: Rule, properties: Collection[str]) -> list[str]:
         rule.date or "",
         *(name.partition(".")[0] for name in names),
     } - {"", READ_AT}
+    if rule.action:
+        wanted.update(action(rule.action, stream).fields)
     if stream is not None:
-        if rule.action:
-            wanted.update(action(rule.action, stream).fields)
         if rule.only and stream.entity:
             wanted.add(stream.entity)
         if not any(name in properties for name in stream.times):

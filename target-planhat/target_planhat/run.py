@@ -79,7 +79,6 @@ class Run:
             analytics_url=settings.analytics_url,
         )
         self._rejects_file: t.IO[str] | None = None
-        self._state: tuple[t.Any] | None = None
         self._records: Counter[str] = Counter()
         self._sinks: dict[str, Sink] = {}
         self._windowed: set[str] = set()
@@ -194,12 +193,16 @@ class Run:
         self._naming.whole.add(stream)
 
     def state(self, value: t.Any) -> None:
-        """Take a STATE: hand it on as soon as all before it is settled."""
-        self._state = (value,)
+        """Take a STATE: settle all before it, then hand it on; a dry run leaves the tap's mark.
+
+        Rows whose window is not complete are not behind a STATE: the tap will read them again.
+        """
         self._settle()
+        if not self.settings.dry_run:
+            self._say(value)
 
     def _settle(self) -> None:
-        """Settle in the ledger what can be, and hand the STATE on if that was all."""
+        """Settle in the ledger what has come."""
         for sink in self._sinks.values():
             sink.flush()
         loose = [intake for intake in self._intakes if not self._waits_for_windows(intake.rule)]
@@ -207,9 +210,6 @@ class Run:
         for rule_id, settled in self._staging.settle(by_id).items():
             by_id[rule_id].count(settled)
         self._db.commit()
-        if self._state and self._staging.is_empty() and not self.settings.dry_run:
-            self._say(self._state[0])
-            self._state = None
 
     def _waits_for_windows(self, rule: Rule) -> bool:
         """Whether the rows of a rule's stream count only once their window is known complete."""
@@ -289,6 +289,12 @@ class Run:
             if sink.fate and self._records[stream]
         }
         figures = Figures(self._db, self._number)
+        for intake in self._intakes:
+            if self._sinks and intake.rule.stream not in self._sinks:
+                self._notes.append(
+                    f"Rule {intake.rule.name}: the stream {intake.rule.stream} did not come; those "
+                    f"that came are {', '.join(sorted(self._sinks))}"
+                )
         for stream, count in self._naming.nameless.items():
             self._notes.append(
                 f"{count} ids are not among all {stream} of Pendo: the id stands for the name"

@@ -233,6 +233,13 @@ _STREAMS = (
 )
 EVENT_STREAMS: Mapping[str, EventStream] = {stream.name: stream for stream in _STREAMS}
 
+# Names that an aggregation's rows can be called by, if they have the id
+NAMES: Mapping[str, tuple[str, str]] = {
+    placeholder: (stream.entity, stream.definitions)
+    for stream in _STREAMS
+    if (placeholder := stream.placeholder) and stream.entity and stream.definitions
+}
+
 # streams of tap-pendo that are neither events nor aggregations: no rule can be about them
 OTHER_STREAMS = frozenset(
     {

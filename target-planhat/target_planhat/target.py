@@ -181,8 +181,13 @@ class TargetPlanhat(Target):
     @staticmethod
     def _say_state(value: t.Any) -> None:
         """Hand a STATE on; Meltano keeps it."""
-        sys.stdout.write(json.dumps(value) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(value) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python must not find out again when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise TargetError("nobody takes the STATE any more: the pipe is closed") from None
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Raise a flag; only a read that may wait for ever is broken off."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from target_planhat.client import PlanhatClient
+from target_planhat.errors import TargetError
 
 from tests.planhat.running import (
     EVENTS,
@@ -15,6 +16,7 @@ from tests.planhat.running import (
     WINDOWS,
     day,
     event,
+    iso,
     record,
     schema,
     state,
@@ -105,14 +107,21 @@ def test_rows_that_are_gone_from_a_newer_read_count_nothing(target: TargetRunner
     assert target.sums == {U2: 6}
 
 
-def test_a_window_without_its_row_counts_nothing_and_holds_the_state_back(
-    target: TargetRunner,
-) -> None:
+def test_a_window_without_its_row_counts_nothing(target: TargetRunner) -> None:
     report = target.run(WINDOWS, *FEATURES, EVENTS, event(day(9, 8)), state({"at": 1}))
 
     assert target.sums == {}
     assert report["ignored"] == 1
-    assert target.states == []
+    # the tap's mark does not cover the window either, but all else that it has read
+    assert target.states == [{"at": 1}]
+
+
+def test_a_read_that_is_begun_anew_counts_once(target: TargetRunner) -> None:
+    given_up = (event(day(9, 8), count=2), event(day(9, 9), count=2))
+    report = target.run(*whole(*given_up, event(day(9, 8), count=3, read=LATER), read=LATER))
+
+    assert target.sums == {U2: 3}
+    assert (report["sent"], report["unchanged"]) == (1, 2)
 
 
 def test_without_sync_windows_rows_count_at_the_next_state(target: TargetRunner) -> None:
@@ -230,3 +239,44 @@ def test_rows_older_than_a_complete_read_count_nothing_though_nobody_says_they_a
 
     assert target.sums == {}
     assert report["unchanged"] == 1
+
+
+def test_an_aggregation_becomes_activities_with_names_learnt_from_definitions(
+    target: TargetRunner,
+) -> None:
+    rule = {
+        "stream": "searches",
+        "action": "Searched in {feature_name} on {device}",
+        "company": "account_id",
+        "count": "searches",
+    }
+    names = ("visitor_id", "account_id", "feature_id", "device", "searches", "window_start")
+    fields = {"visitor_id": "u2", "account_id": "acme", "feature_id": "f1", "read_at": iso(NOW)}
+    row = {**fields, "device": "phone", "searches": 3, "window_start": iso(day(9))}
+    messages = [WINDOWS, *FEATURES, schema("searches", *names), record("searches", **row)]
+
+    target.run(*messages, window(day(9), day(10), stream="searches"), activities=[rule])
+    assert target.sums == {("u2", "Searched in Export on phone", "2026-03-09"): 3}
+
+
+def test_a_rule_whose_stream_does_not_come_is_named(target: TargetRunner) -> None:
+    rule = {"stream": "serches", "action": "Searched", "count": "searches"}
+    report = target.run(WINDOWS, *FEATURES, activities=[rule])
+
+    assert any("the stream serches did not come" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"stream": "feature_evnts"}, "known are feature_events"),
+        ({"action": "{0}", "count": "n"}, "no name of a field"),
+        ({"action": "{feature_name} {page_name}", "count": "n"}, "several entities"),
+        ({"stream": "visitors", "action": "x", "count": "n"}, "known are feature_events"),
+    ],
+)
+def test_rules_that_an_aggregation_cannot_have(
+    rule: Message, said: str, target: TargetRunner
+) -> None:
+    with pytest.raises(TargetError, match=said):
+        target.target(activities=[{"stream": "searches", **rule}])

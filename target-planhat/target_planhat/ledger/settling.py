@@ -79,6 +79,10 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
         settled.short = _dropped(db, chosen)
     for newer in _newer(db, rule_id, window or _span(db, chosen, read_at)):
         settled.stale += _dropped(db, [*chosen, *_within(staged, newer, combine)])
+    if window:
+        # a read that was given up and begun anew
+        before = [staged.c.rule_id == rule_id, staged.c.read_at < read_at]
+        settled.stale += _dropped(db, [*before, *_within(staged, window, combine)])
     settled.clashed = _dropped(db, [*chosen, staged.c.clash])
     _arrive(db, chosen)
     if window:

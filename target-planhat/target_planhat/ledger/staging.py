@@ -130,11 +130,6 @@ class Staging:
                 found.add(settling.settle(self._db, rule_id, combine, read_at, self._run))
         return settled
 
-    def is_empty(self) -> bool:
-        """Whether all that was added is settled."""
-        some = sa.select(staged.c.rule_id).limit(1)
-        return not self._pending and self._db.execute(some).first() is None
-
     def left(self) -> dict[int, dict[int, int]]:
         """Say how many records wait for their window: {rule: {date in epoch ms: records}}."""
         self.flush()
