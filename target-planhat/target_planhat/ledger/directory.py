@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from operator import itemgetter
 
 import sqlalchemy as sa
 
@@ -93,9 +94,13 @@ class Directory:
                 objects.c.path == path,
                 key.in_(asked[first : first + _MANY]),
             )
-            for row in self._db.execute(chosen.order_by(objects.c.id)):
-                found.setdefault(getattr(row, column), []).append(Object(*row))
+            # in order, SQLite would read all objects by their _id
+            for row in sorted(map(Object._make, self._db.execute(chosen)), key=_by_id):
+                found.setdefault(getattr(row, column), []).append(row)
         return found
+
+
+_by_id = itemgetter(0)
 
 
 def _key(value: t.Any) -> str | None:

@@ -119,25 +119,20 @@ items = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False),
     sa.UniqueConstraint(*ITEM_KEY),
 )
-sa.Index(
-    "planhat_items_open",
-    items.c.rule_id,
-    items.c.id,
-    sqlite_where=items.c.open,
-    postgresql_where=items.c.open,
-)
-sa.Index(
-    "planhat_items_changed",
-    items.c.id,
-    sqlite_where=items.c.changed,
-    postgresql_where=items.c.changed,
-)
-sa.Index(
-    "planhat_items_claimed",
-    items.c.id,
-    sqlite_where=items.c.claimed.is_not(None),
-    postgresql_where=items.c.claimed.is_not(None),
-)
+# What there is to do is found without a look at all that is done. SQLite takes a partial index only
+# for a condition that is written as there.
+for _name, _sqlite, _postgresql in (
+    ("open", items.c.open == sa.true(), items.c.open),
+    ("changed", items.c.changed == sa.true(), items.c.changed),
+    ("claimed", items.c.claimed.is_not(None), items.c.claimed.is_not(None)),
+):
+    sa.Index(
+        f"planhat_items_{_name}",
+        items.c.rule_id,
+        items.c.id,
+        sqlite_where=_sqlite,
+        postgresql_where=_postgresql,
+    )
 
 totals = sa.Table(
     "planhat_totals",
