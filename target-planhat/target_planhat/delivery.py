@@ -322,7 +322,7 @@ class Delivery:
     def _bring_down(
         self, rule_id: int, rule: Rule, flying: dict[Future[list[Outcome]], list[Ready]]
     ) -> None:
-        """Settle what is still in flight; what does not land in time after a signal stays claimed."""
+        """Settle what is still in flight; what comes too late after a signal stays claimed."""
         left = GRACE_SECONDS
         while flying and left > 0:
             if self._stop.is_set():
