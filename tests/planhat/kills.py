@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -41,22 +42,18 @@ class Process:
     def feed(self, text: bytes, *, end: bool = True) -> None:
         """Give it input; it may be dead already."""
         assert self.process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(text)
             self.process.stdin.flush()
             if end:
                 self.process.stdin.close()
-        except BrokenPipeError:
-            pass
 
     def ended(self, seconds: float = 60) -> int:
         """Wait for its end; give the exit code."""
         code = self.process.wait(seconds)
         assert self.process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         return code
 
     @property

@@ -61,7 +61,7 @@ _ENTITIES = {
 
 
 def acquaint(pendo: Pendo, planhat: Planhat, without: int = 0) -> list[Record]:
-    """Bring Pendo's accounts and the visitors that it knows to Planhat, but for some; give these."""
+    """Bring Pendo's accounts and known visitors to Planhat; give those that are left out."""
     accounts = [one.id for one in pendo.people.accounts]
     planhat.seed(companies=[{"externalId": key, "name": key} for key in (*accounts, "home")])
     people = [

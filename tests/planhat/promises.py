@@ -13,6 +13,8 @@ from target_planhat.contributions import FATES
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from typing_extensions import Self
+
 Record = dict[str, t.Any]
 
 # columns of rules and of streams that say who did something
@@ -33,7 +35,7 @@ class Log(logging.Handler):
         """Keep a line, and the traceback if there is one."""
         self.lines.append(self.format(record))
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> Self:
         root = logging.getLogger()
         self._level = root.level
         root.addHandler(self)

@@ -120,3 +120,71 @@ def test_whatever_befalls_posts_planhat_has_the_truth_but_for_what_is_in_doubt(
     else:
         assert all(found.get(place, 0) >= truth[place] for place in truth)
         assert differing <= {place for place, item in items.items() if item.repeated}
+
+
+def test_points_of_unknown_fate_are_sent_again_once_they_do_not_show_up_any_more(
+    target: TargetRunner,
+) -> None:
+    usage, planhat = Usage(), target.planhat
+    planhat.faults.add({"kind": "reset", "path": "/dimensiondata", "after": 1})
+    report = target.run(*usage.messages(), **METRICS)
+    assert report["in_doubt"] > 0
+
+    # Planhat may show a point late: its absence says nothing yet
+    there = held(planhat.world)
+    target.now = NOW + timedelta(minutes=9)
+    report = target.run(*usage.messages(target.now), **METRICS)
+    assert report["in_doubt"] > 0
+    assert held(planhat.world) == there != usage.points
+
+    target.now = NOW + timedelta(minutes=11)
+    report = target.run(*usage.messages(target.now), **METRICS)
+    assert report["in_doubt"] == 0
+    assert held(planhat.world) == usage.points
+
+
+def test_points_that_show_up_late_are_not_sent_again(target: TargetRunner) -> None:
+    usage, planhat = Usage(), target.planhat
+    planhat.faults.add({"kind": "time_out", "path": "/dimensiondata", "after": 1, "commit": True})
+    target.run(*usage.messages(), **METRICS)
+    stored = planhat.world.count("points")
+
+    target.now = LATER
+    target.run(*usage.messages(LATER), **METRICS)
+    assert planhat.world.count("points") == stored
+    assert held(planhat.world) == usage.points
+
+
+@pytest.mark.parametrize("commit", [False, True])
+@pytest.mark.parametrize("in_doubt", ["assume_sent", "resend"])
+def test_points_that_cannot_be_read_back_are_decided_by_in_doubt(
+    in_doubt: str, commit: bool, target: TargetRunner
+) -> None:
+    usage, planhat = Usage(), target.planhat
+    settings = {**METRICS, "in_doubt": in_doubt, "api_token": None}
+    planhat.faults.add({"kind": "reset", "path": "/dimensiondata", "after": 1, "commit": commit})
+    target.run(*usage.messages(), **settings)
+    target.now = LATER
+    target.run(*usage.messages(LATER), **settings)
+
+    items, found = kept(target), held(planhat.world)
+    assert_once(found, usage.points, items)
+    assert any(item.doubt or item.repeated for item in items.values())
+    for place, item in items.items():
+        lost = item.doubt if not commit else 0
+        twice = item.repeated if commit else 0
+        assert found.get(place, 0) == usage.points[place] - lost + twice
+
+
+def test_an_activity_that_grew_since_its_post_of_unknown_fate_is_sent_as_far_as_it_grew(
+    target: TargetRunner,
+) -> None:
+    planhat = target.planhat
+    fault = {"kind": "time_out", "path": "/analytics/bulk", "commit": True, "times": None}
+    planhat.faults.add(fault)
+    target.run(*Usage().messages(), **ACTIVITIES)
+    assert held(planhat.world) == Usage().activities
+
+    planhat.faults.clear()
+    target.run(*Usage(more=3).messages(LATER), **ACTIVITIES)
+    assert held(planhat.world) == Usage(more=3).activities

@@ -37,7 +37,8 @@ def _many_posts(target: TargetRunner, monkeypatch: pytest.MonkeyPatch) -> None:
 class Untouched(io.StringIO):
     """An input that nobody may read."""
 
-    def readline(self, *_: t.Any) -> str:  # type: ignore[override]
+    def readline(self, *_: t.Any) -> str:
+        """Fail."""
         raise AssertionError("the input was read")
 
 
@@ -53,7 +54,7 @@ def test_with_planhat_down_at_the_start_nothing_is_read(
     assert not (target.folder / "ledger.db").exists()
 
 
-@pytest.mark.parametrize("after", [0, 1, 5, 9])
+@pytest.mark.parametrize("after", [0, 5, 9])
 @pytest.mark.parametrize("in_doubt", ["assume_sent", "resend"])
 @pytest.mark.parametrize("fault", DOWN)
 def test_with_planhat_down_in_the_middle_the_next_run_sends_the_rest(
@@ -87,7 +88,7 @@ def test_with_planhat_down_in_the_middle_the_next_run_sends_the_rest(
 
 
 @pytest.mark.parametrize("path", ["/leancompanies", "/endusers", "/companies"])
-@pytest.mark.parametrize("fault", [*DOWN, {"kind": "malformed"}, {"kind": "delay", "seconds": 0.01}])
+@pytest.mark.parametrize("fault", [*DOWN, {"kind": "malformed"}, {"kind": "delay"}])
 def test_reading_planhat_is_tried_again(fault: Record, path: str, target: TargetRunner) -> None:
     usage = Usage()
     target.planhat.faults.add({**fault, "path": path, "times": 2})
