@@ -20,6 +20,14 @@ if t.TYPE_CHECKING:
     from target_planhat.ledger.overview import Amount
     from target_planhat.settings import Settings
 
+HELP = "Say what the ledger holds: items by state, what is in doubt, the copies of Planhat."
+WISHES = (
+    ("--arrived", "RULE|all", "posts of unknown fate did arrive"),
+    ("--lost", "RULE|all", "posts of unknown fate did not arrive; the next run sends again"),
+    ("--drop-parked", "RULE|all", "do not wait for the end users of parked items any more"),
+    ("--forget", "ID", "remove a person, and ignore records of this id from now on"),
+)
+"""The other options: their values, and what they do."""
 ALL = "all"
 _HOUR, _DAY = 3_600_000, 86_400_000
 

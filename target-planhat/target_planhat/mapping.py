@@ -96,6 +96,8 @@ class Mapper:
     def _subject(self, record: Record) -> str:
         found = _text(record, self._id, self._id_of)
         if not found or found.isspace():
+            if self._id == ACCOUNT:
+                raise _UnwantedError("the visitor had no account")
             raise ValueProblem(f"`{self._id}` is empty")
         if found.startswith(ANONYMOUS):
             raise _UnwantedError("anonymous visitor")

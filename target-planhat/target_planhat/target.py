@@ -33,13 +33,6 @@ if t.TYPE_CHECKING:
 # A signal must end the process within ten seconds, whatever it waits for
 _GRACE_SECONDS = 9.5
 _decode = msgspec.json.decode
-_LEDGER = "Say what the ledger holds: items by state, what is in doubt, the copies of Planhat."
-_WISHES = (
-    ("--arrived", "RULE|all", "posts of unknown fate did arrive"),
-    ("--lost", "RULE|all", "posts of unknown fate did not arrive; the next run sends again"),
-    ("--drop-parked", "RULE|all", "do not wait for the end users of parked items any more"),
-    ("--forget", "ID", "remove a person, and ignore records of this id from now on"),
-)
 # What a message must have, and what that must be
 _FORMS: dict[str, dict[str, type]] = {
     "RECORD": {"stream": str, "record": dict},
@@ -108,10 +101,10 @@ class TargetPlanhat(Target):
         for param in command.params:
             if isinstance(param, click.Option) and param.name == "about_format":
                 param.help = "Output style of --about, and of --ledger if it is json"
-        command.params.append(click.Option(["--ledger"], is_flag=True, help=_LEDGER))
+        command.params.append(click.Option(["--ledger"], is_flag=True, help=ledger_command.HELP))
         command.params += [
             click.Option([option], metavar=value, help=f"With --ledger: {told}")
-            for option, value, told in _WISHES
+            for option, value, told in ledger_command.WISHES
         ]
         return command
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
 import sys
+import threading
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +17,7 @@ from target_planhat.client import PlanhatClient
 from target_planhat.errors import TargetError
 from target_planhat.ledger import tables
 from target_planhat.ledger.database import Database
+from target_planhat.ledger.known import Known
 
 from tests.planhat.ledgers import LATER, U2, feed, opened, whole
 from tests.planhat.running import (
@@ -280,3 +283,32 @@ def test_two_ledgers_of_a_database_do_not_hold_each_other_up(
         report = shared.run(*whole(event(day(9, 8), count=2)), ledger_url=beside)
 
     assert report["sent"] == 1
+
+
+def test_runs_that_write_the_same_rows_in_another_order_do_not_block_each_other_for_ever(
+    ledger_in_postgres: str, postgres: Server
+) -> None:
+    with (
+        contextlib.closing(Database(ledger_in_postgres, "tenant")) as one,
+        contextlib.closing(Database(ledger_in_postgres, "tenant")) as other,
+        postgres.connect() as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        connection.autocommit = True
+        passed = threading.Event()
+
+        def backwards() -> None:
+            Known(other).name("features", {"f2": "Other"})
+            passed.set()
+            Known(other).name("features", {"f1": "Other"})
+            other.commit()
+
+        Known(one).name("features", {"f1": "One"})
+        ended = pool.submit(backwards)
+        waiting = "select 1 from pg_locks where not granted"
+        while not (passed.is_set() or connection.execute(waiting).fetchone()):
+            pass
+        Known(one).name("features", {"f2": "One"})
+        one.commit()
+        ended.result()
+        assert Known(one).named("features", {"f1", "f2"}) == {"f1": "Other", "f2": "Other"}
