@@ -8,6 +8,8 @@ import subprocess
 import sys
 import typing as t
 
+from tests.planhat.promises import assert_shows_nobody, parsed
+
 if t.TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,7 +28,8 @@ class Process:
     """A run in a process; what it writes goes to files, so that it never waits for a reader."""
 
     def __init__(self, target: TargetRunner, *, batch: int = 5, **settings: t.Any) -> None:
-        self._folder = target.folder
+        self._folder, self._given = target.folder, b""
+        self._secrets = [target.planhat.tenant_token, target.planhat.api_token]
         config = {**target.config, **settings}
         file = self._folder / "config.json"
         file.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
@@ -42,6 +45,7 @@ class Process:
     def feed(self, text: bytes, *, end: bool = True) -> None:
         """Give it input; it may be dead already."""
         assert self.process.stdin
+        self._given += text
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(text)
             self.process.stdin.flush()
@@ -49,11 +53,13 @@ class Process:
                 self.process.stdin.close()
 
     def ended(self, seconds: float = 60) -> int:
-        """Wait for its end; give the exit code."""
+        """Wait for its end, which must show nobody; give the exit code."""
         code = self.process.wait(seconds)
         assert self.process.stdin
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
+        assert "Traceback" not in self.log
+        assert_shows_nobody([self.log], self._secrets, parsed(self._given.decode(errors="ignore")))
         return code
 
     @property

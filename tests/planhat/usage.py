@@ -82,9 +82,7 @@ class Usage:
     @property
     def activities(self) -> Counter[Place]:
         """Truth: {(visitor, action, day): count}."""
-        return Counter(
-            {(v, NAMES[f], f"2026-03-{d:02}"): count for _, v, f, d, count in self.rows}
-        )
+        return Counter({(v, NAMES[f], f"2026-03-{d:02}"): count for _, v, f, d, count in self.rows})
 
     @property
     def points(self) -> Counter[Place]:
