@@ -77,9 +77,7 @@ class Figures:
     def changed(self, rule_id: int) -> int:
         """Count values that are not what was sent any more."""
         c = items.c
-        statement = sa.select(sa.func.count()).where(
-            _of(rule_id), c.posts > 0, c.sent != c.wanted
-        )
+        statement = sa.select(sa.func.count()).where(_of(rule_id), c.posts > 0, c.sent != c.wanted)
         return int(self._db.execute(statement).scalar_one())
 
     def matching(self, rule_id: int) -> tuple[int, int]:
