@@ -35,7 +35,7 @@ METRIC_BATCH = 500
 """Points of a post: those in doubt are read back company by company, 200 calls a minute."""
 IN_FLIGHT = 4
 GRACE_SECONDS = 6.0
-_MOST_DOUBTS = 3
+MOST_DOUBTS = 3
 """Posts of unknown fate after which a run sends no more: each may be lost, or come twice."""
 _PATIENCE = 5
 """How often a host that does not answer is asked whether it is well again."""
@@ -206,7 +206,7 @@ class Delivery:
         unsent = next((reason for fate, reason in groups if fate == "unsent"), None)
         if doubtful is not None:
             self._doubts += 1
-            if self._doubts >= _MOST_DOUBTS or not self._is_well():
+            if self._doubts >= MOST_DOUBTS or not self._is_well():
                 self._fail(f"Planhat does not answer as it should ({doubtful})")
         elif unsent is not None:
             self._fail(f"Planhat does not take posts now ({unsent})")

@@ -176,9 +176,25 @@ def test_points_that_cannot_be_read_back_are_decided_by_in_doubt(
         assert found.get(place, 0) == usage.points[place] - lost + twice
 
 
+def test_after_some_posts_of_unknown_fate_a_run_sends_no_more(target: TargetRunner) -> None:
+    usage, planhat = Usage(), target.planhat
+    planhat.faults.add({"kind": "reset", "path": "/analytics/bulk", "times": None})
+    report = target.run(*usage.messages(), **ACTIVITIES)
+    assert "does not answer as it should" in str(target.error)
+    assert 0 < report["in_doubt"] < report["in_doubt"] + report["waiting"]
+    tried = planhat.calls.counts["/analytics/bulk", "POST"]
+    assert tried <= delivery.MOST_DOUBTS + delivery.IN_FLIGHT - 1
+
+    planhat.faults.clear()
+    target.run(*usage.messages(LATER), **ACTIVITIES)
+    lost = sum(item.doubt for item in kept(target).values())
+    assert sum(held(planhat.world).values()) == sum(usage.activities.values()) - lost
+
+
 def test_an_activity_that_grew_since_its_post_of_unknown_fate_is_sent_as_far_as_it_grew(
-    target: TargetRunner,
+    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(delivery, "MOST_DOUBTS", 100)
     planhat = target.planhat
     fault = {"kind": "time_out", "path": "/analytics/bulk", "commit": True, "times": None}
     planhat.faults.add(fault)

@@ -259,6 +259,7 @@ def test_rules_that_an_aggregation_cannot_have(
     with pytest.raises(TargetError, match=said):
         target.target(activities=[{"stream": "searches", **rule}])
 
+
 def test_what_comes_after_a_crash_is_sent_beside_what_the_crash_left_in_doubt(
     target: TargetRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
