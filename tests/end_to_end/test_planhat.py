@@ -201,7 +201,8 @@ def test_run_after_run_planhat_has_what_pendo_counts(
 
     sides.wait(1)
     sides.late(3, 26, 27)
-    sides.run(*DOUBTFUL, full_refresh=True, **settings)
+    # more doubts than a run takes
+    sides.run(*DOUBTFUL, full_refresh=True, may_fail=True, **settings)
 
     # the next day: part of what was taken back comes again
     sides.wait(20)
