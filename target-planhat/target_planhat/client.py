@@ -6,6 +6,7 @@ itself only what certainly was not accepted, or may be done twice.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import typing as t
@@ -14,7 +15,7 @@ import msgspec
 
 from target_planhat import answers, bulk
 from target_planhat.answers import ACTIVITY_KEYS, METRIC_KEYS, Outcome
-from target_planhat.errors import PlanhatError
+from target_planhat.errors import PlanhatError, StoppedError
 from target_planhat.limiter import Limiter
 from target_planhat.transport import (
     Answer,
@@ -68,7 +69,8 @@ class PlanhatClient:
     """One tenant of Planhat. `post_activities` and `post_metrics` may be called from threads.
 
     Every method but `answers` raises `PlanhatError`, one line that names the setting to look at,
-    where Planhat refuses a token, or a read gets no answer after all tries.
+    where Planhat refuses a token, or a read gets no answer after all tries. What is asked for, and
+    is no post, raises `StoppedError` after `interrupt`.
 
     Args:
         tenant_token: stands in the URLs of the analytics host.
@@ -95,6 +97,7 @@ class PlanhatClient:
     ) -> None:
         self._sleep = sleep
         self._stopped = False
+        self._asks = self._interrupted = False
         tenant, token = tenant_token.strip(), "".join((api_token or "").split()) or None
         self._has_token = token is not None
         self._place = "`api_url`" if api_url else "`region`"
@@ -125,6 +128,17 @@ class PlanhatClient:
         for host in self._hosts:
             host.stopped = True
 
+    def interrupt(self) -> None:
+        """Ask nothing more from the main thread; posts go on. For its signal handlers.
+
+        Raises:
+            StoppedError: in the midst of what it asks.
+        """
+        self._interrupted = True
+        if self._asks:
+            self._asks = False
+            raise StoppedError
+
     def close(self) -> None:
         """Close the idle connections."""
         for host in self._hosts:
@@ -141,7 +155,8 @@ class PlanhatClient:
             # 403 is a right token that may not see the team's users
             self._get("/users", query, allowed=(403,), tries=_CHECK_TRIES)
         try:
-            answer = self._metrics.retried(self._probe, UnavailableError, _CHECK_TRIES)
+            with self._asking():
+                answer = self._metrics.retried(self._probe, UnavailableError, _CHECK_TRIES)
         except UnavailableError as error:
             raise PlanhatError(
                 f"Planhat's analytics host does not answer ({error}): "
@@ -157,7 +172,8 @@ class PlanhatClient:
     def answers(self) -> bool:
         """Ask once, whether the analytics host is well."""
         try:
-            return self._probe().good
+            with self._asking():
+                return self._probe().good
         except UnavailableError:
             return False
 
@@ -278,7 +294,8 @@ class PlanhatClient:
                 raise DoubtfulError(f"{END_USERS}: the answer cannot be read")
             return answer, found
 
-        answer, found = self._api.retried(put, UnavailableError)
+        with self._asking():
+            answer, found = self._api.retried(put, UnavailableError)
         if answer.status == 413:  # noqa: PLR2004 - too large
             return None
         useful = any(one.fate == "accepted" for one in found or ())
@@ -330,7 +347,8 @@ class PlanhatClient:
                 raise DoubtfulError(f"{path}: the answer is no whole list of objects") from None
 
         try:
-            answer, rows = self._api.retried(get, UnavailableError, tries)
+            with self._asking():
+                answer, rows = self._api.retried(get, UnavailableError, tries)
         except UnavailableError as error:
             raise _SilentError(
                 f"Planhat does not answer ({error}): look at the network, and at {self._place}"
@@ -356,6 +374,17 @@ class PlanhatClient:
                 f"The `api_token` lacks permission ({path}: 403): allow its service account "
                 f"to {verb} {path.removeprefix('/')} in Planhat"
             )
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Let `interrupt` break off what follows; a later run asks again, or upserts again."""
+        self._asks = True
+        try:
+            if self._interrupted:
+                raise StoppedError
+            yield
+        finally:
+            self._asks = False
 
     def _rest_a_while(self, seconds: float) -> None:
         """Sleep in slices, so that `stop` is heard."""

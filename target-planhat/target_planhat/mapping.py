@@ -7,7 +7,6 @@ from functools import reduce
 
 import msgspec
 
-from target_planhat.actions import action
 from target_planhat.contributions import Contribution, Rejection
 from target_planhat.placing import Placing
 from target_planhat.streams import ACCOUNT, APP, EVENT_STREAMS, VISITOR
@@ -55,7 +54,7 @@ class Mapper:
         self._id_of = _getter(self._id)
         self._account = rule.company or ""
         self._account_of = _getter(self._account)
-        self._fields = action(rule.action, stream).fields if rule.action else ()
+        self._fields = rule.named
         self._entities: dict[tuple[str, ...], str] = {}
         self._has_app = stream is not None
         self._counted = rule.value or ""
@@ -97,6 +96,8 @@ class Mapper:
     def _subject(self, record: Record) -> str:
         found = _text(record, self._id, self._id_of)
         if not found or found.isspace():
+            if self._id == ACCOUNT:
+                raise _UnwantedError("the visitor had no account")
             raise ValueProblem(f"`{self._id}` is empty")
         if found.startswith(ANONYMOUS):
             raise _UnwantedError("anonymous visitor")

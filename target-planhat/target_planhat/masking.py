@@ -12,6 +12,11 @@ def masked(value: str) -> str:
     return f"{value[:1]}…{hashlib.sha256(value.encode()).hexdigest()[:_DIGITS]}" if value else ""
 
 
+def digest(value: str) -> str:
+    """Hash an id, to know it again without keeping it; e-mail addresses are compared as such."""
+    return hashlib.sha256((value.lower() if "@" in value else value).encode()).hexdigest()
+
+
 def hidden(text: str, *secrets: str | None) -> str:
     """Take secrets out of a text."""
     for secret in secrets:

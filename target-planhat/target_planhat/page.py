@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import typing as t
 from datetime import datetime
 
 import jinja2
+from markupsafe import Markup, escape
 
 from target_planhat.contributions import FATES, Fate
 from target_planhat.pictures import STRIP_HEIGHT, STRIP_WIDTH, chart, grouped, strip, unit_of
@@ -87,11 +89,17 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["marked"] = _marked
     environment.filters["number"] = number
     environment.filters["share"] = _share
     environment.filters["readable"] = _readable
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template("report.html")
+
+
+def _marked(text: str) -> Markup:
+    """Escape a text; what stands between backticks, a name, is code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def _share(part: float, whole: float = 1) -> str:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from target_planhat.errors import TargetError
 from target_planhat.page import number, page
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 FORMAT_VERSION = 1
@@ -163,10 +165,24 @@ def advice(report: RunReport) -> str | None:
             key=lambda each: each[1].records,
             default=("", None),
         )
-        return f"rule {rule} rejects records: {reason.reason}" if reason else None
+        if reason is None:
+            return None
+        return f"see why rule {rule} rejects {number(reason.records)} records: {reason.reason}"
     if fates["parked"]:
         return "parked records are sent once their end user or company exists in Planhat"
     return "waiting records are sent by a later run" if fates["waiting"] else None
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder of reports, and try whether it can be written to.
+
+    Raises:
+        TargetError: it cannot.
+    """
+    with _told():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def write(report: RunReport, folder: Path | str) -> Path:
@@ -182,16 +198,22 @@ def write(report: RunReport, folder: Path | str) -> Path:
     texts = {"json": json.dumps(said, indent=2, ensure_ascii=False) + "\n", "html": page(said)}
     stem = f"target-planhat-{report.started:%Y%m%dT%H%M%SZ}"
     folder = Path(folder)
-    try:
+    with _told():
         folder.mkdir(parents=True, exist_ok=True)
         for name in (stem, "latest"):
             for kind, text in texts.items():
                 (folder / f"{name}.{kind}").write_text(text, encoding="utf-8")
+    return folder / f"{stem}.html"
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise TargetError(
-            f"report_path: the report cannot be written there: {error.strerror}"
+            f"setting `report_path`: the report cannot be written there: {error.strerror}"
         ) from None
-    return folder / f"{stem}.html"
 
 
 def _rule(rule: RuleReport) -> dict[str, t.Any]:

@@ -170,7 +170,7 @@ def _activity(raw: Raw, stream: EventStream | None, shared: Raw, *, alone: bool)
     if template is None:
         raise RuleError(f"`action` is required for {name}: a text, perhaps with placeholders")
     try:
-        action(template, stream)
+        named = action(template, stream).fields
     except TemplateError as error:
         raise RuleError(f"`action` {error}") from None
     has_account = stream is not None and ACCOUNT in stream.fields
@@ -186,6 +186,7 @@ def _activity(raw: Raw, stream: EventStream | None, shared: Raw, *, alone: bool)
         value=_number(stream, raw["count"], "count") if "count" in raw else count,
         date=None if stream else WINDOW_START,
         action=template,
+        named=named,
         company=company and _known(stream, company, "company"),
         weight=float(raw.get("weight", 1)),
         info={key: _known(stream, field, "info") for key, field in raw.get("info", {}).items()},
@@ -270,9 +271,8 @@ def missing_fields(rule: Rule, properties: Collection[str]) -> list[str]:
         match.path[0] if match.of == "row" else _WANTED[match.of],
         rule.date or "",
         *(name.partition(".")[0] for name in names),
+        *rule.named,
     } - {"", READ_AT}
-    if rule.action:
-        wanted.update(action(rule.action, stream).fields)
     if stream is not None:
         if rule.only and stream.entity:
             wanted.add(stream.entity)

@@ -35,7 +35,8 @@ class Rule:
     """One valid rule. `value` is the field that `combine` works on; None: each record counts 1.
 
     `date` is the field with the time, None: that of the event stream. `only` are entity ids,
-    empty: all. `where` maps a field to the texts of its allowed values.
+    empty: all. `where` maps a field to the texts of its allowed values. `named` are the fields of
+    the row by which `action` tells activities apart.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Rule:
     date: str | None
     # activities
     action: str = ""
+    named: tuple[str, ...] = ()
     company: str | None = None
     weight: float = 1
     info: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -70,6 +72,7 @@ class Rule:
             "value": self.value,
             "date": self.date,
             "company": self.company,
+            "named": list(self.named),
             "dimension_id": self.dimension_id,
             "model": self.model,
         }

@@ -6,25 +6,24 @@ import logging
 import os
 import typing as t
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta, timezone
 
-import msgspec
-
+from target_planhat import account
 from target_planhat import report as reporting
 from target_planhat.client import PlanhatClient
 from target_planhat.creation import Creator
 from target_planhat.delivery import Delivered, Delivery
-from target_planhat.errors import NoSchemaError, TargetError
+from target_planhat.errors import NoSchemaError, StoppedError, TargetError
 from target_planhat.ledger.database import Database
 from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.figures import Figures
-from target_planhat.ledger.items import Items, is_added
+from target_planhat.ledger.items import Items
 from target_planhat.ledger.known import Known
 from target_planhat.ledger.staging import Staging
 from target_planhat.mapping import Mapper
-from target_planhat.masking import masked
 from target_planhat.matching import Matcher
 from target_planhat.naming import Naming
+from target_planhat.preparation import Preparation
+from target_planhat.reading_back import Reader
 from target_planhat.rule_reading import missing_fields
 from target_planhat.sinks import (
     NAMED,
@@ -49,10 +48,6 @@ if t.TYPE_CHECKING:
     from target_planhat.sinks import Record, Sink
 
 logger = logging.getLogger("target-planhat")
-
-
-class StoppedError(Exception):
-    """The run was asked to end."""
 
 
 class Run:
@@ -84,14 +79,17 @@ class Run:
         self._windowed: set[str] = set()
         self._delivered = Delivered()
         self._notes: list[str] = []
+        self._concluded = False
 
     def open(self) -> None:
         """Ask Planhat about the tokens, and open the ledger; nothing is read before.
 
         Raises:
-            TargetError: a token is wrong, or the ledger cannot be used.
+            TargetError: a token is wrong, or a file or the ledger cannot be used.
         """
         settings = self.settings
+        if settings.report_path:
+            reporting.prepare(settings.report_path)
         self.client.check()
         self._db = Database(
             settings.ledger_url,
@@ -133,7 +131,9 @@ class Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             number = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         except OSError as error:
-            raise TargetError(f"rejects_path: cannot be written to: {error.strerror}") from None
+            raise TargetError(
+                f"setting `rejects_path`: it cannot be written to: {error.strerror}"
+            ) from None
         os.fchmod(number, 0o600)
         self._rejects_file = os.fdopen(number, "w", encoding="utf-8")
         return self._rejects_file.write
@@ -174,7 +174,8 @@ class Run:
             kind = stream.removesuffix("s")
             paths = [".".join(rule.match.path) for _, rule in self._rules if rule.match.of == kind]
             identity = kind == "visitor" and self.settings.create_end_users
-            return People(kind, list(dict.fromkeys(paths)), self.known, identity=identity)
+            gone = self._gone if kind == "visitor" else frozenset()
+            return People(kind, list(dict.fromkeys(paths)), self.known, gone, identity=identity)
         return Ignored()
 
     def record(self, stream: str, record: Record) -> None:
@@ -228,8 +229,22 @@ class Run:
 
         Raises:
             TargetError: nothing could be sent.
+            StoppedError: it was asked to end.
         """
         self._settle()
+        self._conclude()
+        if self._db.only_deliverer():
+            self._deliver()
+        else:
+            self._notes.append("Another run delivers at this time: what came in waits for the next")
+
+    def _conclude(self) -> None:
+        """Keep what is settled, and account for rows that are not, however the input ended."""
+        if self._concluded:
+            return
+        self._concluded = True
+        for sink in self._sinks.values():
+            sink.flush()
         by_id = {intake.id: intake for intake in self._intakes}
         for rule_id, dates in self._staging.left().items():
             for date, records in dates.items():
@@ -238,43 +253,33 @@ class Run:
         for rule_id, rule in self._rules:
             self._items.recount(rule_id, rule)
         self._db.commit()
-        if self._db.only_deliverer():
-            self._deliver()
-        else:
-            self._notes.append("Another run delivers at this time: what came in waits for the next")
 
     def _deliver(self) -> None:
-        directory = Directory(self._db)
-        client = self.client if self.settings.api_token else None
+        settings, directory = self.settings, Directory(self._db, self._gone)
+        client = self.client if settings.api_token else None
         matcher = Matcher(directory, self.known, client, self._now)
         creator = None
-        if self.settings.create_end_users:
+        if settings.create_end_users:
+            dry_run = settings.dry_run
             creator = Creator(
-                self.client,
-                matcher,
-                directory,
-                self.known,
-                self._now,
-                dry_run=self.settings.dry_run,
+                self.client, matcher, directory, self.known, self._now, dry_run=dry_run
             )
         delivery = Delivery(
-            self.settings,
+            settings,
             self._db,
             self._items,
-            self.known,
             self.client,
-            matcher,
-            creator,
-            self._naming,
+            Preparation(settings, self._items, matcher, creator, self._naming, now=self._now),
+            Reader(self.client, matcher, self._now, has_token=client is not None),
             now=self._now,
             stop=self._stop,
         )
         self._delivered = delivery.done
         delivery.deliver(self._rules)
         if creator and creator.created:
-            would = "would be" if self.settings.dry_run else "were"
+            would = "would be" if settings.dry_run else "were"
             self._notes.append(f"{creator.created} end users {would} created")
-        if self._delivered.stopped:
+        if self._stop.is_set():
             raise StoppedError
         if self._delivered.problem:
             raise TargetError(self._delivered.problem)
@@ -283,6 +288,7 @@ class Run:
 
     def report(self, outcome: reporting.Outcome, problem: str | None) -> str:
         """Write the report, if that is wished; give its line."""
+        self._conclude()
         streams: dict[str, Counter[Fate]] = {
             stream: Counter({sink.fate: self._records[stream]})
             for stream, sink in sorted(self._sinks.items())
@@ -300,88 +306,29 @@ class Run:
                 f"{count} ids are not among all {stream} of Pendo: the id stands for the name"
             )
         run = reporting.RunReport(
-            started=_moment(self.started),
-            ended=_moment(self._now()),
+            started=account.moment(self.started),
+            ended=account.moment(self._now()),
             dry_run=self.settings.dry_run,
             outcome=outcome,
             problem=problem,
             records=sum(self._records.values()),
             streams=streams,
-            rules=[self._rule_report(figures, intake) for intake in self._intakes],
+            rules=[
+                account.rule_report(
+                    figures,
+                    intake,
+                    self._delivered,
+                    self._naming.awaited.get(intake.rule.name, ""),
+                )
+                for intake in self._intakes
+            ],
             calls=self.client.calls,
             notes=self._notes,
         )
+        for intake in self._intakes if self.settings.rejects_path else ():
+            for fate, reason, about in account.left_items(figures, intake.id):
+                self._rejects.add(intake.rule, fate, reason, about)
         if self.settings.report_path:
             page = reporting.write(run, self.settings.report_path)
             logger.info("The report is written: %s", page)
         return reporting.summary(run)
-
-    def _rule_report(self, figures: Figures, intake: RuleIntake) -> reporting.RuleReport:
-        rule = intake.rule
-        days: defaultdict[str, Counter[Fate]] = defaultdict(Counter)
-        reasons: Counter[tuple[Fate, str]] = Counter(intake.undated)
-        undated: Counter[Fate] = Counter()
-        for (fate, _), records in intake.undated.items():
-            undated[fate] += records
-        dated = [(d, f, r, n) for (d, f, r), n in intake.dated.items()]
-        for date, fate, reason, records in [*dated, *figures.fates(intake.id)]:
-            days[_day(date)][fate] += records
-            if reason:
-                reasons[fate, reason] += records
-        for left in figures.left(intake.id) if self.settings.rejects_path else ():
-            self._rejects.add(rule, left.fate, left.reason, _about(left))
-        amounts: defaultdict[str, float] = defaultdict(float)
-        for date, amount in self._delivered.amounts[intake.id].items():
-            amounts[_day(date)] += amount
-        matched, unmatched = figures.matching(intake.id)
-        return reporting.RuleReport(
-            name=rule.name,
-            kind=rule.kind,
-            stream=rule.stream,
-            to=rule.action if rule.kind == "activity" else f"{rule.dimension_id} ({rule.model})",
-            days=days,
-            undated=undated,
-            reasons=[reporting.Reason(f, r, n) for (f, r), n in reasons.most_common()],
-            sent_amount=amounts,
-            earlier=figures.earlier(intake.id),
-            excess=figures.excess(intake.id) if is_added(rule) else 0,
-            changed=0 if is_added(rule) else figures.changed(intake.id),
-            matched=matched,
-            unmatched=unmatched,
-            unmatched_by_company=[
-                reporting.Unmatched(masked(company), ids, records)
-                for company, ids, records in figures.unmatched(intake.id)
-            ],
-            awaits=self._naming.awaited.get(rule.name, ""),
-            samples=[_masked(body) for body in self._delivered.samples[intake.id]],
-        )
-
-
-_IDS = ("externalId", "euExtId", "companyExternalId", "cId", "email")
-
-
-def _masked(body: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Show a body without ids, and without the texts of its info."""
-    shown = {name: masked(str(v)) if name in _IDS else v for name, v in body.items()}
-    if isinstance(info := shown.get("info"), dict):
-        shown["info"] = {k: masked(v) if isinstance(v, str) else v for k, v in info.items()}
-    return shown
-
-
-def _about(left: t.Any) -> dict[str, t.Any]:
-    entity = msgspec.json.decode(left.entity)
-    return {
-        "date": _day(left.date),
-        "subject": left.subject,
-        "company": left.company,
-        "entity": entity,
-        "records": left.records,
-    }
-
-
-def _moment(ms: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=ms)
-
-
-def _day(ms: int) -> str:
-    return _moment(ms).date().isoformat()

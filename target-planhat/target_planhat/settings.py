@@ -131,9 +131,7 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
     ),
     th.Property(
         "ledger_url",
-        th.StringType(
-            pattern=r"^(sqlite(\+\w+)?:///(?!:memory:)\S.*|postgresql(\+\w+)?://\S+)" + END
-        ),
+        th.StringType(pattern=_LEDGER),
         secret=True,
         title="Ledger URL",
         description="SQLAlchemy URL of the database that remembers what was sent: SQLite or, for "
@@ -182,7 +180,7 @@ class Settings:
     tenant_token: str = dataclasses.field(repr=False)
     api_token: str | None = dataclasses.field(repr=False)
     region: str | None
-    api_url: str
+    api_url: str | None
     analytics_url: str
     activities: tuple[Rule, ...]
     metrics: tuple[Rule, ...]
@@ -211,14 +209,12 @@ def parsed(config: Mapping[str, t.Any]) -> Settings:
     """
     rules, _ = rule_reading.read(config)
     api_token = token(config)
-    region = config.get("region")
-    host = f"https://api-{region}.planhat.com" if region else "https://api.planhat.com"
     since = first_day(config)
     return Settings(
         tenant_token=config["tenant_token"],
         api_token=api_token,
-        region=region,
-        api_url=config.get("api_url", host).rstrip("/"),
+        region=config.get("region"),
+        api_url=config["api_url"].rstrip("/") if "api_url" in config else None,
         analytics_url=config.get("analytics_url", ANALYTICS_URL).rstrip("/"),
         activities=tuple(rule for rule in rules if rule.kind == "activity"),
         metrics=tuple(rule for rule in rules if rule.kind == "metric"),

@@ -11,6 +11,7 @@ from target_planhat import creation
 from target_planhat.contributions import Rejection
 from target_planhat.errors import TargetError
 from target_planhat.ledger.settling import Window
+from target_planhat.masking import digest
 from target_planhat.moments import Calendar
 
 if t.TYPE_CHECKING:
@@ -83,9 +84,17 @@ class People:
 
     fate: Fate | None = "reference"
 
-    def __init__(self, kind: str, paths: Sequence[str], known: Known, *, identity: bool) -> None:
+    def __init__(
+        self,
+        kind: str,
+        paths: Sequence[str],
+        known: Known,
+        gone: frozenset[str],
+        *,
+        identity: bool,
+    ) -> None:
         self._kind, self._paths, self._known = kind, paths, known
-        self._identity = identity
+        self._gone, self._identity = gone, identity
         self._held: dict[str, dict[str, str]] = {}
 
     def take(self, record: Record) -> None:
@@ -93,7 +102,7 @@ class People:
         if not self._paths and not self._identity:
             return
         id_ = creation.value(record, f"{self._kind}_id") or creation.value(record, "id")
-        if not id_:
+        if not id_ or (self._gone and digest(id_) in self._gone):
             return
         fields = {path: creation.value(record, path) for path in self._paths}
         if self._identity:
@@ -158,10 +167,14 @@ class Events:
                     f"{given.period}: give the rule a new name, and set `since`"
                 )
                 self._reject(intake, "rejected", reason, record)
-            elif self._gone and self._known.digest(given.subject) in self._gone:
+            elif self._gone and self._is_gone(intake.rule, given):
                 self._reject(intake, "ignored", "the person is forgotten", {})
             else:
                 self._staging.add(intake.id, given)
+
+    def _is_gone(self, rule: Rule, contribution: Contribution) -> bool:
+        """Whether a record is about a person who is forgotten."""
+        return rule.model == "EndUser" and digest(contribution.subject) in self._gone
 
     def _fits(self, intake: RuleIntake, contribution: Contribution) -> bool:
         """Whether a record's bucket is as long as those that the rule has counted."""

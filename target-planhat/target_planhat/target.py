@@ -9,6 +9,7 @@ import threading
 import time
 import typing as t
 
+import click
 import dotenv
 import msgspec
 from singer_sdk import Target
@@ -16,15 +17,15 @@ from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
-from target_planhat import settings
-from target_planhat.errors import TargetError
+from target_planhat import ledger_command, settings
+from target_planhat.errors import StoppedError, TargetError
+from target_planhat.ledger_command import Wish
 from target_planhat.problems import problems
-from target_planhat.run import Run, StoppedError
+from target_planhat.run import Run
 
 if t.TYPE_CHECKING:
     from types import FrameType
 
-    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
     from target_planhat.report import Outcome
@@ -32,12 +33,14 @@ if t.TYPE_CHECKING:
 # A signal must end the process within ten seconds, whatever it waits for
 _GRACE_SECONDS = 9.5
 _decode = msgspec.json.decode
-_NEEDED = {
-    "RECORD": ("stream", "record"),
-    "SCHEMA": ("stream", "schema"),
-    "STATE": ("value",),
-    "ACTIVATE_VERSION": ("stream",),
+# What a message must have, and what that must be
+_FORMS: dict[str, dict[str, type]] = {
+    "RECORD": {"stream": str, "record": dict},
+    "SCHEMA": {"stream": str, "schema": dict},
+    "STATE": {"value": object},
+    "ACTIVATE_VERSION": {"stream": str},
 }
+_CALLED = {str: "a text", dict: "an object", object: "a value"}
 
 
 def now() -> int:
@@ -89,26 +92,62 @@ class TargetPlanhat(Target):
             files = ", ".join(name for name in value if name != "ENV")
             raise TargetError(f"--config {files}: allowed is a readable JSON object") from None
 
-    # A run
+    # Entries
 
     @classmethod
-    def invoke(  # type: ignore[override]
+    def get_singer_command(cls) -> click.Command:
+        """Add `--ledger` to the SDK's options."""
+        command = super().get_singer_command()
+        for param in command.params:
+            if isinstance(param, click.Option) and param.name == "about_format":
+                param.help = "Output style of --about, and of --ledger if it is json"
+        command.params.append(click.Option(["--ledger"], is_flag=True, help=ledger_command.HELP))
+        command.params += [
+            click.Option([option], metavar=value, help=f"With --ledger: {told}")
+            for option, value, told in ledger_command.WISHES
+        ]
+        return command
+
+    @classmethod
+    def invoke(
         cls,
         *,
         about: bool = False,
         about_format: str | None = None,
         config: _ConfigInput | None = None,
         file_input: t.IO[str] | None = None,
+        ledger: bool = False,
+        **wished: str | None,
     ) -> None:
-        """Tell about the target, or read messages and deliver."""
+        """Tell about the target, or about its ledger, or read messages and deliver."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
         config = config or _ConfigInput()
         target = cls(config=config.config, parse_env_config=config.parse_env)
+        wish = Wish(**wished)
+        if wish.named and not ledger:
+            raise TargetError(f"{', '.join(wish.named)}: allowed with --ledger")
+        if ledger:
+            click.echo(target.ledger(wish, about_format))
+            return
         target.listen(file_input)
         sys.exit(target._code)
+
+    def ledger(self, wish: Wish, style: str | None = None) -> str:
+        """Do what is wished with the ledger, or say what it holds.
+
+        Raises:
+            TargetError: there is no ledger, or it is in use.
+        """
+        parsed = settings.parsed(self.config)
+        if wish.named:
+            return "\n".join(ledger_command.carried_out(parsed, wish))
+        found = ledger_command.overview(parsed, now())
+        return json.dumps(found, indent=2) if style == "json" else ledger_command.as_text(found)
+
+    # A run
 
     def listen(  # type: ignore[misc]  # a run is reported on however it ends
         self, file_input: t.IO[str] | None = None
@@ -118,17 +157,23 @@ class TargetPlanhat(Target):
         Raises:
             TargetError: what went wrong, after the report is written.
         """
-        self._stop = threading.Event()
-        lines = file_input or sys.stdin.buffer
+        stop = threading.Event()
+        source = file_input or sys.stdin
+        # bytes where there are any: what is no UTF-8 is then told by its line
+        lines = getattr(source, "buffer", source)
         run = Run(
             settings.parsed(self.config),
             now=lambda: now(),  # noqa: PLW0108 - tests set it
-            stop=self._stop,
+            stop=stop,
             say=self._say_state,
         )
+        # from here on a signal is heeded in order
+        self._client, self._stop = run.client, stop
         try:
             run.open()
             self._run(run, lines)
+        except StoppedError:
+            self.logger.warning("stopped: asked to end before anything was read")
         finally:
             run.close()
 
@@ -151,16 +196,13 @@ class TargetPlanhat(Target):
     def _read(self, run: Run, lines: t.IO[t.Any]) -> None:
         """Handle line after line; a signal is heeded between them."""
         for number, line in enumerate(self._lines(lines), 1):
-            try:
-                message = _decode(line)
-                kind = message["type"]
-                given = [message[name] for name in _NEEDED[kind]]
-            except (msgspec.DecodeError, KeyError, TypeError):
-                raise TargetError(_unreadable(number, line)) from None
+            if not line.strip():
+                continue
+            kind, given = _message(number, line)
             if kind == "RECORD":
                 run.record(*given)
             elif kind == "SCHEMA":
-                run.schema(given[0], given[1].get("properties", {}))
+                run.schema(given[0], _properties(*given))
             elif kind == "STATE":
                 run.state(*given)
             else:
@@ -168,15 +210,15 @@ class TargetPlanhat(Target):
 
     def _lines(self, lines: t.IO[t.Any]) -> t.Iterator[t.Any]:
         while True:
+            # in this order: a signal that comes before the read must not be slept through
             self._reading = True
-            line = lines.readline()
+            line = b"" if self._stop.is_set() else lines.readline()
             self._reading = False
-            if not line:
-                return
             if self._stop.is_set():
                 raise StoppedError
-            if line.strip():
-                yield line
+            if not line:
+                return
+            yield line
 
     @staticmethod
     def _say_state(value: t.Any) -> None:
@@ -190,7 +232,7 @@ class TargetPlanhat(Target):
             raise TargetError("nobody takes the STATE any more: the pipe is closed") from None
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Raise a flag; only a read that may wait for ever is broken off."""
+        """Raise a flag; only what may wait for long, and changes nothing, is broken off."""
         del frame
         self._code = 128 + signum
         if not hasattr(self, "_stop"):
@@ -199,15 +241,43 @@ class TargetPlanhat(Target):
         timer = threading.Timer(_GRACE_SECONDS, os._exit, (self._code,))
         timer.daemon = True
         timer.start()
+        self._client.interrupt()
         if self._reading:
             self._reading = False
             raise StoppedError
 
 
-def _unreadable(number: int, line: t.Any) -> str:
-    ended = line.endswith(b"\n" if isinstance(line, bytes) else "\n")
-    hint = "" if ended else ": the input breaks off there"
-    return (
-        f"line {number} of the input is not a Singer message of type {', '.join(_NEEDED)}{hint}. "
-        "What came before it is kept"
-    )
+def _message(number: int, line: t.Any) -> tuple[str, list[t.Any]]:
+    """Read a line: the type of its message, and what that says.
+
+    Raises:
+        TargetError: it is no message that can be taken; the line shows nothing of it.
+    """
+    try:
+        message = _decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        ended = line.endswith(b"\n" if isinstance(line, bytes) else "\n")
+        reason = "is not JSON" if ended else "is not JSON: the input breaks off there"
+        raise _unusable(number, reason) from None
+    said = message.get("type") if isinstance(message, dict) else None
+    kind = said if isinstance(said, str) else ""
+    if kind == "BATCH":
+        raise _unusable(number, "is a BATCH message: unset `batch_config` of the tap")
+    form = _FORMS.get(kind)
+    if form is None:
+        raise _unusable(number, f"is no Singer message: allowed types are {', '.join(_FORMS)}")
+    for name, wanted in form.items():
+        if name not in message or not isinstance(message[name], wanted):
+            raise _unusable(number, f"is of type {kind} without `{name}`, {_CALLED[wanted]}")
+    return kind, [message[name] for name in form]
+
+
+def _unusable(number: int, reason: str) -> TargetError:
+    return TargetError(f"line {number} of the input {reason}. Nothing is sent")
+
+
+def _properties(stream: str, schema: dict[str, t.Any]) -> dict[str, t.Any]:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        raise TargetError(f"the SCHEMA of the stream {stream} has no `properties`: it needs them")
+    return properties

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+import uuid
 
 import pytest
 from emulation.clock import Clock
@@ -19,6 +20,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from planhat_emulator.server import Emulator
+    from with_demo.postgres import Server
 
 
 class Time:
@@ -112,3 +114,21 @@ def target(planhat: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(target_module, "now", lambda: int(runner.now.timestamp() * 1000))
     planhat.knobs.rate_limit = None
     return runner
+
+
+@pytest.fixture
+def ledger_in_postgres(postgres: Server) -> str:
+    """Give the URL of an empty ledger in PostgreSQL."""
+    schema = f"ledger_{uuid.uuid4().hex}"
+    with postgres.connect() as connection:
+        connection.execute(f"create schema {schema}".encode())
+    place = f"{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}"
+    return f"postgresql://{place}/{postgres.database}?options=-csearch_path%3D{schema}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_ledger(request: pytest.FixtureRequest, target: TargetRunner) -> str:
+    """Run a test twice: with its ledger in SQLite, and in PostgreSQL."""
+    if request.param == "postgresql":
+        target.config["ledger_url"] = request.getfixturevalue("ledger_in_postgres")
+    return str(request.param)

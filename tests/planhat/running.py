@@ -11,6 +11,8 @@ from datetime import datetime, timedelta, timezone
 from target_planhat.errors import TargetError
 from target_planhat.target import TargetPlanhat
 
+from tests.planhat.promises import Log, assert_adds_up, assert_shows_nobody, parsed
+
 if t.TYPE_CHECKING:
     from pathlib import Path
 
@@ -105,7 +107,10 @@ def day(number: int, hour: int = 0) -> datetime:
 
 
 class TargetRunner:
-    """Runs the target on one ledger; each run keeps `states`, `report`, and the `error`, if any."""
+    """Runs the target on one ledger; each run keeps `states`, `report`, `log`, `error` if any.
+
+    Whatever a test is about, each run's figures must add up, and show nobody.
+    """
 
     def __init__(self, planhat: Emulator, folder: Path) -> None:
         self.planhat, self.folder = planhat, folder
@@ -123,6 +128,7 @@ class TargetRunner:
         self.states: list[t.Any] = []
         self.report: Record = {}
         self.error: str | None = None
+        self.log = Log()
 
     def target(self, **settings: t.Any) -> TargetPlanhat:
         """Make a target; a setting that is None is left out."""
@@ -133,16 +139,24 @@ class TargetRunner:
         """Run to the end; give the report."""
         lines = text if text is not None else "".join(json.dumps(m) + "\n" for m in messages)
         self.error = None
-        latest = self.folder / "reports" / "latest.json"
-        latest.unlink(missing_ok=True)
-        out = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(out):
+        latest = [self.folder / "reports" / f"latest.{kind}" for kind in ("json", "html")]
+        for file in latest:
+            file.unlink(missing_ok=True)
+        out, err = io.StringIO(), io.StringIO()
+        with Log() as self.log, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
                 self.target(**settings).listen(io.StringIO(lines))
-        except TargetError as error:
-            self.error = error.message
+            except TargetError as error:
+                self.error = error.message
         self.states = [json.loads(line) for line in out.getvalue().splitlines()]
-        self.report = json.loads(latest.read_text()) if latest.exists() else {}
+        written = [file.read_text() for file in latest if file.exists()]
+        self.report = json.loads(written[0]) if written else {}
+        given = parsed(lines)
+        shown = [*written, *self.log.lines, self.error or "", err.getvalue()]
+        secrets = [self.planhat.tenant_token, self.planhat.api_token]
+        assert_shows_nobody([*shown, out.getvalue()], secrets, given)
+        if self.report:
+            assert_adds_up(self.report, given)
         return self.report
 
     @property

@@ -114,6 +114,13 @@ def test_names_and_samples_are_text_and_no_markup() -> None:
     assert '"</pre>"' in read.text
 
 
+def test_names_of_fields_and_settings_are_code() -> None:
+    reasons = [Reason("waiting", "its day is not over for `settle_hours` yet, `<b>`", 1)]
+    source = page(figures(run(rules=[rule(reasons=reasons)])))
+
+    assert "not over for <code>settle_hours</code> yet, <code>&lt;b&gt;</code>" in source
+
+
 def test_page_needs_nothing_but_itself() -> None:
     read = _read(rich())
 

@@ -121,7 +121,7 @@ REJECTED = [
         pytest.param(
             run(records=5, rules=[rule(days={}, undated={"rejected": 5}, reasons=REJECTED)]),
             "done; 5 records read: 0 sent, 5 rejected; 0 calls. "
-            "Next: rule feature_use rejects records: num_events: not a number",
+            "Next: see why rule feature_use rejects 3 records: num_events: not a number",
             id="rejected",
         ),
         pytest.param(
@@ -173,5 +173,5 @@ def test_folder_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) -> N
         write(run(), tmp_path / "file" / "reports")
 
     assert raised.value.message == (
-        "report_path: the report cannot be written there: Not a directory"
+        "setting `report_path`: the report cannot be written there: Not a directory"
     )

@@ -83,6 +83,7 @@ def test_without_rules_features_become_activities() -> None:
             value="num_events",
             date=None,
             action="{feature_name}",
+            named=("feature_id",),
             company="account_id",
             weight=1,
         )

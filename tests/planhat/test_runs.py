@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
 
     from tests.planhat.running import Message, TargetRunner
 
+pytestmark = pytest.mark.usefixtures("either_ledger")
 U2 = ("u2", "Export", "2026-03-09")
 LATER = NOW + timedelta(hours=1)
 
@@ -218,29 +219,6 @@ def test_a_dry_run_posts_nothing_keeps_nothing_and_hands_no_state_on(target: Tar
     assert target.sums == {U2: 2}
 
 
-def test_what_comes_after_a_crash_is_sent_beside_what_the_crash_left_in_doubt(
-    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="gone"):
-        patch.setattr(PlanhatClient, "post_activities", gone_after(PlanhatClient.post_activities))
-        target.run(*whole(event(day(9, 8), count=2)))
-    report = target.run(*whole(event(day(9, 8), count=7, read=LATER), read=LATER))
-
-    assert target.sums == {U2: 7}
-    assert [a.count for a in target.planhat.world.activities()] == [2, 5]
-    assert report["sent"] == 1
-
-
-def test_rows_older_than_a_complete_read_count_nothing_though_nobody_says_they_are_whole(
-    target: TargetRunner,
-) -> None:
-    target.run(*whole(read=LATER))
-    report = target.run(*FEATURES, EVENTS, event(day(9, 8), count=2))
-
-    assert target.sums == {}
-    assert report["unchanged"] == 1
-
-
 def test_an_aggregation_becomes_activities_with_names_learnt_from_definitions(
     target: TargetRunner,
 ) -> None:
@@ -280,3 +258,26 @@ def test_rules_that_an_aggregation_cannot_have(
 ) -> None:
     with pytest.raises(TargetError, match=said):
         target.target(activities=[{"stream": "searches", **rule}])
+
+
+def test_what_comes_after_a_crash_is_sent_beside_what_the_crash_left_in_doubt(
+    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="gone"):
+        patch.setattr(PlanhatClient, "post_activities", gone_after(PlanhatClient.post_activities))
+        target.run(*whole(event(day(9, 8), count=2)))
+    report = target.run(*whole(event(day(9, 8), count=7, read=LATER), read=LATER))
+
+    assert target.sums == {U2: 7}
+    assert [a.count for a in target.planhat.world.activities()] == [2, 5]
+    assert report["sent"] == 1
+
+
+def test_rows_older_than_a_complete_read_count_nothing_though_nobody_says_they_are_whole(
+    target: TargetRunner,
+) -> None:
+    target.run(*whole(read=LATER))
+    report = target.run(*FEATURES, EVENTS, event(day(9, 8), count=2))
+
+    assert target.sums == {}
+    assert report["unchanged"] == 1

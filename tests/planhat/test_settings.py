@@ -46,7 +46,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert found.tenant_token == TENANT
     assert found.api_token is None
-    assert found.api_url == "https://api.planhat.com"
+    assert found.api_url is None
     assert found.analytics_url == "https://analytics.planhat.com"
     assert (found.settle_hours, found.since, found.zone) == (8, None, ZoneInfo("UTC"))
     assert (found.unmatched, found.in_doubt) == ("send", "assume_sent")
@@ -73,7 +73,8 @@ def test_with_an_api_token_the_unmatched_are_parked() -> None:
 @pytest.mark.parametrize(
     ("config", "url"),
     [
-        ({"region": "eu3"}, "https://api-eu3.planhat.com"),
+        # the client makes the host of the region, and names that setting where a token is refused
+        ({"region": "eu3"}, None),
         ({"api_url": "http://127.0.0.1:8080/"}, "http://127.0.0.1:8080"),
         (
             {"region": "us4", "api_url": "https://api.planhatdemo.com"},

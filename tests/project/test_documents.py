@@ -5,11 +5,17 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
+import sys
 import typing as t
 
 import pytest
 import yaml
 from tap_pendo.tap import TapPendo
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +29,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/event-streams.md",
     "docs/faults.md",
+    "docs/planhat.md",
     "docs/planhat-rules.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
@@ -116,8 +123,9 @@ def test_links_lead_somewhere(project: Path) -> None:
     assert broken == []
 
 
-def test_readme_configures_settings_that_exist(project: Path) -> None:
-    readme = (project / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "target-planhat/README.md"])
+def test_readme_configures_settings_that_exist(page: str, project: Path) -> None:
+    readme = (project / page).read_text()
     block = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)
     assert block
     assert len(block[1].splitlines()) <= 10
@@ -134,6 +142,36 @@ def test_readme_warns_of_what_is_unverified(project: Path) -> None:
     readme = (project / "README.md").read_text()
 
     assert "Nothing here has run against a live Pendo account" in readme
+
+
+def test_target_planhat_warns_of_what_is_unverified(project: Path) -> None:
+    readme = (project / "target-planhat" / "README.md").read_text()
+
+    assert "Nothing here has run against a live Planhat" in readme
+
+
+def test_tests_that_the_documents_name_exist(project: Path) -> None:
+    text = (project / "docs" / "planhat.md").read_text()
+    named = re.findall(r"\[`(test_\w+)`\]\(\.\./(\S+)\)", text)
+    missing = [name for name, path in named if f"\ndef {name}(" not in (project / path).read_text()]
+
+    assert len(named) > 30
+    assert missing == []
+    # each row has its setting and its test
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    assert [row for row in rows if "`test_" not in row and "Shown by" not in row] == []
+
+
+@pytest.mark.parametrize("name", ["tap-pendo", "target-planhat", "the ledger of target-planhat"])
+def test_contributing_names_each_module_of_a_plugin(name: str, project: Path) -> None:
+    contracts = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [
+        each["layers"] for each in contracts["contracts"] if each["name"].startswith(f"{name}: ")
+    ]
+    modules = {module for layer in layers for module in re.split(r"[ |]+", layer)} - {"__main__"}
+    floors = (project / "CONTRIBUTING.md").read_text().split("## Floors")[1].split("\n## ")[0]
+
+    assert modules - set(re.findall(r"`(\w+)`", floors)) == set()
 
 
 def test_contributing_is_short_and_begins_with_commands(project: Path) -> None:

@@ -207,6 +207,19 @@ def test_both_blocks_of_the_usage_job_can_run(copy: Copy) -> None:
     copy.meltano("run", "--no-install", "--dry-run", "usage", TAP_PENDO_INTEGRATION_KEY="k")
 
 
+def test_the_target_tells_about_itself_through_meltano(copy: Copy) -> None:
+    content = _content(copy.root)
+    # without it Meltano looks for the executable in PATH
+    del content["plugins"]["loaders"][0]["pip_url"]
+    (copy.root / "meltano.yml").write_text(yaml.safe_dump(content))
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    command = ("invoke", "--no-install", "target-planhat", "--about", "--format=json")
+    said = json.loads(copy.meltano(*command, PATH=path))
+
+    assert said["name"] == "target-planhat"
+    assert "tenant_token" in said["settings"]["properties"]
+
+
 def test_the_tap_for_planhat_reads_what_the_rules_name_and_nothing_costly(
     copy: Copy, definitions: dict[str, Definition]
 ) -> None:

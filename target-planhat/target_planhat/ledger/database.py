@@ -11,13 +11,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, PendingRollbackError
 
-from target_planhat.errors import TargetError
+from target_planhat.errors import NoLedgerError, TargetError
 from target_planhat.ledger import tables
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy.sql.dml import UpdateBase
 
 logger = logging.getLogger("target-planhat.ledger")
 
@@ -25,12 +27,23 @@ MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
 """From a version of the tables to the next one; there has been but one so far."""
 
 _BLOCK = 5000
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
 
 
 class Database:
     """One connection to the ledger, for one tenant.
 
-    With `dry_run` nothing that is written stays: it is one transaction that is taken back.
+    With `dry_run` nothing that is written stays: it is one transaction that is taken back, and in
+    PostgreSQL other runs of the tenant wait for its end.
+
+    Raises:
+        NoLedgerError: it `must_exist`, and does not.
+        TargetError: it cannot be used, or is in use.
     """
 
     def __init__(
@@ -39,8 +52,9 @@ class Database:
         self.dry_run = dry_run
         self._url = _parsed(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
-        self.is_new = False
-        with _told(self._shown):
+        self._writes = False
+        self._problem: str | None = None
+        with self._told():
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
             if self._is_sqlite:
                 sa.event.listen(self._engine, "connect", _tune)
@@ -55,7 +69,7 @@ class Database:
                 raise
 
     @property
-    def _shown(self) -> str:
+    def shown(self) -> str:
         """The ledger's place, without what is secret in it."""
         if self._is_sqlite:
             return f"the ledger {self._url.database or 'in memory'}"
@@ -67,14 +81,15 @@ class Database:
         if not self._is_sqlite or not name or name == ":memory:":
             return self._url
         path = Path(name)
-        if path.exists():
+        if path.exists() and path.stat().st_size:
             return self._url
         if must_exist:
-            raise _missing(self._shown)
+            raise NoLedgerError(self.shown)
         if self.dry_run:
             return sa.URL.create("sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        path.chmod(0o600)
         return self._url
 
     def _options(self) -> dict[str, t.Any]:
@@ -84,45 +99,105 @@ class Database:
 
     def _prepare(self, must_exist: bool) -> None:  # noqa: FBT001 - the setting
         """Make the tables, or bring them to this version."""
-        if not sa.inspect(self.connection).has_table(tables.version.name):
-            if must_exist:
-                raise _missing(self._shown)
-            self.is_new = True
-            tables.metadata.create_all(self.connection)
-            self.connection.execute(tables.version.insert().values(version=tables.VERSION))
-            if not self.dry_run:
-                logger.warning("A new ledger is begun: %s", self._shown.removeprefix("the ledger "))
-        found = self.connection.execute(sa.select(tables.version.c.version)).scalar_one()
+        found = self._version()
+        if found is None and must_exist:
+            raise NoLedgerError(self.shown)
+        if found != tables.VERSION:
+            # two runs that find none would both make them
+            self._wait_for_turn("tables")
+            found = self._version()
+        if found is None:
+            found = self._begun()
         while found < tables.VERSION and found in MIGRATIONS:
             MIGRATIONS[found](self.connection)
             found += 1
             self.connection.execute(tables.version.update().values(version=found))
         if found != tables.VERSION:
             raise TargetError(
-                f"{self._shown} has tables of version {found}, this target-planhat works with "
+                f"{self.shown} has tables of version {found}, this target-planhat works with "
                 f"{tables.VERSION}: use the version of target-planhat that wrote it, or a newer one"
             )
         tables.temporary.create_all(self.connection)
 
+    def _version(self) -> int | None:
+        """Give the version of the tables; None: there are none."""
+        if not sa.inspect(self.connection).has_table(tables.version.name):
+            return None
+        return int(self.connection.execute(sa.select(tables.version.c.version)).scalar() or 0)
+
+    def _begun(self) -> int:
+        """Make the tables."""
+        tables.metadata.create_all(self.connection)
+        self.connection.execute(tables.version.insert().values(version=tables.VERSION))
+        if not self.dry_run:
+            logger.warning("A new ledger is begun: %s", self.shown.removeprefix("the ledger "))
+        return tables.VERSION
+
     def _tenant(self, token: str) -> int:
         digest = hashlib.sha256(token.encode()).hexdigest()
-        self.insert(tables.tenants, [{"token_hash": digest}], keep=True)
         known = sa.select(tables.tenants.c.id).where(tables.tenants.c.token_hash == digest)
-        return int(self.connection.execute(known).scalar_one())
+        found = self.connection.execute(known).scalar()
+        if found is None:
+            new = self.into(tables.tenants).values(token_hash=digest).on_conflict_do_nothing()
+            self.connection.execute(new)
+            found = self.connection.execute(known).scalar_one()
+        return int(found)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what goes wrong into one line; what fails after it says the same."""
+        try:
+            yield
+        except (DBAPIError, PendingRollbackError, ModuleNotFoundError, OSError) as error:
+            self._problem = self._problem or _said(self.shown, error)
+            raise TargetError(self._problem) from None
+
+    # One run at a time
+
+    def only_deliverer(self) -> bool:
+        """Whether no other run delivers for this tenant now; this one does until it is closed.
+
+        A SQLite file is open to one run at a time anyway, and a dry run delivers nothing.
+        """
+        if self._is_sqlite or self.dry_run:
+            return True
+        key = self._lock(f"delivery {self.tenant_id}")
+        taken = self.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
+        self.commit()
+        return bool(taken)
+
+    def give_way(self) -> None:
+        """Keep what was written so far, so that no other run waits; SQLite has no others."""
+        if not self._is_sqlite:
+            self.commit()
+
+    def _wait_for_turn(self, what: str) -> None:
+        """Wait until no other transaction does the same; SQLite has one at a time anyway."""
+        if not self._is_sqlite:
+            key = self._lock(what)
+            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    def _lock(self, what: str) -> int:
+        """Number a lock of this ledger, which is one of perhaps several in a database."""
+        said = f"planhat {self._engine.dialect.default_schema_name} {what}"
+        return int.from_bytes(hashlib.sha256(said.encode()).digest()[:7], "big")
+
+    def _before(self, statement: sa.Executable) -> None:
+        """Let one run write at a time: two would wait for each other's rows for ever."""
+        if self._writes or not statement.is_dml:
+            return
+        table = t.cast("sa.Table", t.cast("UpdateBase", statement).table)
+        if table.metadata is tables.metadata:
+            self._wait_for_turn(f"writing {self.tenant_id}")
+            self._writes = True
 
     # What all parts of the ledger need
 
     def execute(self, statement: sa.Executable, **values: t.Any) -> sa.CursorResult[t.Any]:
         """Execute one statement."""
-        with _told(self._shown):
+        with self._told():
+            self._before(statement)
             return self.connection.execute(statement, values)
-
-    def rows(self, statement: sa.Executable, **values: t.Any) -> Iterator[sa.Row[t.Any]]:
-        """Yield rows as they are read."""
-        with _told(self._shown):
-            yield from self.connection.execution_options(yield_per=_BLOCK).execute(
-                statement, values
-            )
 
     def into(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
         """Begin an INSERT that can say ON CONFLICT."""
@@ -142,29 +217,34 @@ class Database:
 
     def many(self, statement: sa.Executable, rows: Sequence[Mapping[str, t.Any]]) -> None:
         """Execute a statement for each row."""
-        with _told(self._shown):
+        with self._told():
+            if rows:
+                self._before(statement)
             for first in range(0, len(rows), _BLOCK):
                 self.connection.execute(statement, list(rows[first : first + _BLOCK]))
 
     def commit(self) -> None:
         """Make what was written stay; in a dry run it does not."""
         if not self.dry_run:
-            with _told(self._shown):
+            with self._told():
                 self.connection.commit()
+            self._writes = False
 
-    def only_deliverer(self) -> bool:
-        """Whether no other run delivers for this tenant now; this one does until it is closed.
+    def scrub(self) -> None:
+        """Write a SQLite file anew: what was removed stays readable in it else.
 
-        A SQLite file is open to one run at a time anyway.
+        PostgreSQL has a say of its own about when removed rows leave its files.
         """
         if self._is_sqlite:
-            return True
-        key = int.from_bytes(
-            hashlib.sha256(f"planhat {self.tenant_id}".encode()).digest()[:7], "big"
-        )
-        taken = self.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
-        self.commit()
-        return bool(taken)
+            self.commit()
+            with self._told():
+                # not in a transaction, which SQLAlchemy would begin
+                raw = self.connection.connection.cursor()
+                try:
+                    raw.execute("VACUUM")
+                    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    raw.close()
 
     def close(self) -> None:
         """Give the ledger back; what was not committed is gone."""
@@ -177,25 +257,15 @@ class Database:
 def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-        backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError):
-        backend = ""
-    if backend not in {"sqlite", "postgresql"}:
+    except (ArgumentError, ValueError):
+        parsed = sa.URL.create("none")
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None or (driver == "sqlite" and parsed.query):
         raise TargetError(
             "setting `ledger_url` is not valid: allowed is sqlite:///FILE or "
             "postgresql://USER:PASSWORD@HOST/DATABASE"
         )
-    if parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
-
-
-def _missing(shown: str) -> TargetError:
-    return TargetError(
-        f"{shown} does not exist, and `require_ledger` is set: without it all would be sent again. "
-        "Bring it back, or, if this is the first run, let one run make it with `require_ledger: "
-        "false` (and perhaps `since`)"
-    )
+    return parsed.set(drivername=driver)
 
 
 def _tune(connection: t.Any, record: t.Any) -> None:
@@ -215,26 +285,19 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-@contextlib.contextmanager
-def _told(shown: str) -> Iterator[None]:
-    """Turn what the database says into one line without its URL."""
-    try:
-        yield
-    except OperationalError as error:
-        if "locked" in str(error.orig):
-            raise TargetError(
-                f"{shown} is in use by another run: one at a time (for several, set `ledger_url` "
-                "to PostgreSQL)"
-            ) from None
-        raise TargetError(f"{shown} cannot be used: {_first_line(error)}") from None
-    except DBAPIError as error:
-        raise TargetError(f"{shown} cannot be used: {_first_line(error)}") from None
-    except ModuleNotFoundError as error:
-        raise TargetError(
-            f"{shown} needs {error.name}: install target-planhat[postgresql]"
-        ) from None
-    except OSError as error:
-        raise TargetError(f"{shown} cannot be made: {error.strerror}") from None
+def _said(shown: str, error: Exception) -> str:
+    """Put what the database says on one line, without its URL."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{shown} needs {error.name}: install target-planhat[postgresql]"
+    if isinstance(error, OSError):
+        return f"{shown} cannot be made: {error.strerror}"
+    if isinstance(error, OperationalError) and "locked" in str(error.orig):
+        return (
+            f"{shown} is in use by another run: one at a time (for several, set `ledger_url` to "
+            "PostgreSQL)"
+        )
+    reason = _first_line(error) if isinstance(error, DBAPIError) else "the connection broke"
+    return f"{shown} cannot be used: {reason}"
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -8,6 +8,7 @@ from operator import itemgetter
 import sqlalchemy as sa
 
 from target_planhat.ledger.tables import copies, objects
+from target_planhat.masking import digest
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -36,10 +37,14 @@ class Object(t.NamedTuple):
 
 
 class Directory:
-    """Planhat's objects as last read; e-mail addresses are compared without case."""
+    """Planhat's objects as last read; e-mail addresses are compared without case.
 
-    def __init__(self, database: Database) -> None:
+    End users with an id or address whose hash is in `gone` are left out.
+    """
+
+    def __init__(self, database: Database, gone: frozenset[str] = frozenset()) -> None:
         self._db, self._tenant = database, database.tenant_id
+        self._gone = gone
 
     def read_at(self, path: Path) -> int | None:
         """When a copy was made, in epoch ms; None if there is none."""
@@ -50,6 +55,8 @@ class Directory:
         """Make a copy anew; the old one holds until all pages have come."""
         for page in pages:
             self.add(path, page, now)
+            # before Planhat is asked for the next one
+            self._db.give_way()
         gone = [
             objects.c.tenant_id == self._tenant,
             objects.c.path == path,
@@ -65,9 +72,15 @@ class Directory:
             row = {name: _key(each.get(field)) for name, field in _FIELDS.items()}
             if row["email"]:
                 row["email"] = row["email"].lower()
+            if self._gone and path == "endusers" and self._is_gone(row):
+                continue
             key = {"tenant_id": self._tenant, "path": path, "id": str(each["_id"])}
             rows[key["id"]] = {**key, **row, "read_at": now}
         self._db.insert(objects, list(rows.values()))
+
+    def _is_gone(self, row: dict[str, str | None]) -> bool:
+        keys = (row[name] for name in ("external_id", "source_id", "email"))
+        return any(digest(key) in self._gone for key in keys if key)
 
     def find(self, path: Path, column: Column, values: Collection[str]) -> dict[str, list[Object]]:
         """Find objects by one of their keys: {key: objects}."""

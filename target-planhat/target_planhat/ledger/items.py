@@ -77,14 +77,16 @@ class Items:
             .where(*mine)
             .values(wanted=wanted.scalar_subquery(), records=records.scalar_subquery())
         )
+        # what was decided about less does not hold for more
+        past = items.c.fate.in_(("sent", "unchanged", "in_doubt")) & items.c.claimed.is_(None)
         self._db.execute(
             items.update()
             .where(*mine)
             .values(
                 open=is_open(rule),
                 changed=False,
-                fate=sa.case((is_open(rule), items.c.fate), else_="unchanged"),
-                reason=sa.case((is_open(rule), items.c.reason), else_=""),
+                fate=sa.case((~is_open(rule), "unchanged"), (past, "waiting"), else_=items.c.fate),
+                reason=sa.case((sa.or_(~is_open(rule), past), ""), else_=items.c.reason),
             )
         )
 
@@ -180,7 +182,8 @@ class Items:
             sent_info=items.c.claimed_info,
             posts=items.c.posts + 1,
             doubt=doubt,
-            open=False,
+            # a run beside this one may have brought more since it was claimed
+            open=_is_open_after(rule),
             fate=fate,
             reason="" if fate == "sent" else "nobody knows whether it arrived; taken as sent",
             run=self._run,
@@ -245,3 +248,12 @@ def is_open(rule: Rule) -> sa.ColumnElement[bool]:
         changed = sa.and_(c.posts > 0, c.wanted != c.sent)
         return sa.or_(first, changed)
     return first
+
+
+def _is_open_after(rule: Rule) -> sa.ColumnElement[bool]:
+    """Whether there is still something to send of an item once it has what is claimed, as SQL."""
+    c = items.c
+    if is_added(rule):
+        lacking = c.wanted - c.sent - c.claimed - c.written_off
+        return lacking > _TOLERANCE * (1 + sa.func.abs(c.wanted))
+    return c.wanted != c.claimed if rule.on_change == "resend" else sa.false()

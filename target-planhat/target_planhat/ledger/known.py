@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import typing as t
 
 import msgspec
@@ -15,11 +14,13 @@ from target_planhat.ledger.tables import (
     forgotten,
     items,
     names,
+    objects,
     people,
     rules,
     runs,
     totals,
 )
+from target_planhat.masking import digest
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +30,29 @@ if t.TYPE_CHECKING:
 
 _MANY = 2000
 """Values that one statement asks for."""
+
+
+class KnownRule(t.NamedTuple):
+    """A rule as the ledger knows it, perhaps configured no more."""
+
+    id: int
+    name: str
+    kind: str
+    model: str
+    on_change: str
+
+    @property
+    def is_added(self) -> bool:
+        """Whether Planhat's readers add up what is sent."""
+        return self.kind == "activity" or self.on_change == "delta"
+
+
+class Forgotten(t.NamedTuple):
+    """What was taken out: items, fields of visitors records, end users of the copy of Planhat."""
+
+    items: int
+    fields: int
+    objects: int
 
 
 class Known:
@@ -75,12 +99,22 @@ class Known:
         chosen = sa.select(rules.c.name, rules.c.id).where(rules.c.tenant_id == self._tenant)
         return {name: int(number) for name, number in self._db.execute(chosen)}
 
+    def rules(self) -> list[KnownRule]:
+        """Give all rules that were ever configured, by name."""
+        chosen = sa.select(rules).where(rules.c.tenant_id == self._tenant).order_by(rules.c.id)
+        found = []
+        for row in self._db.execute(chosen):
+            told = msgspec.json.decode(row.fingerprint)
+            found.append(KnownRule(row.id, row.name, told["kind"], told["model"], row.on_change))
+        return sorted(found, key=lambda rule: rule.name)
+
     def period(self, rule_id: int, first: str | None = None) -> str | None:
         """Give the period of a rule's buckets, which from now on is `first` if it had none."""
         mine = rules.c.id == rule_id
         if first:
             unknown = rules.c.period.is_(None)
             self._db.execute(rules.update().where(mine, unknown).values(period=first))
+            self._db.give_way()
         return self._db.execute(sa.select(rules.c.period).where(mine)).scalar_one_or_none()
 
     # Names
@@ -122,6 +156,7 @@ class Known:
             for path, value in fields.items()
         ]
         self._db.insert(people, rows)
+        self._db.give_way()
 
     def described(self, kind: str, path: str, ids: Collection[str]) -> dict[str, str]:
         """Look up a field of visitors or accounts."""
@@ -149,39 +184,62 @@ class Known:
 
     # The forgotten
 
-    def forget(self, id_: str) -> int:
+    def forget(self, id_: str) -> Forgotten:
         """Take a person out of the ledger, and remember a hash, so that nothing is sent again.
 
-        Gives the number of items that were taken out.
+        `id_` is what rules about end users know the person by: a visitor id, or an e-mail address.
+        Planhat's end users with that id, or with an address that visitors records gave, go too.
         """
-        mine = sa.and_(
-            items.c.subject == id_,
-            items.c.rule_id.in_(sa.select(rules.c.id).where(rules.c.tenant_id == self._tenant)),
-        )
+        rules_of_people = [rule.id for rule in self.rules() if rule.model == "EndUser"]
+        mine = sa.and_(items.c.rule_id.in_(rules_of_people), _is(items.c.subject, id_))
         ids = sa.select(items.c.id).where(mine)
         self._db.execute(facts.delete().where(facts.c.item_id.in_(ids)))
         self._db.execute(totals.delete().where(totals.c.item_id.in_(ids)))
         count = self._db.execute(items.delete().where(mine)).rowcount
-        self._db.execute(
-            people.delete().where(people.c.tenant_id == self._tenant, people.c.id == id_)
+        visitor = sa.and_(
+            people.c.tenant_id == self._tenant, people.c.kind == "visitor", _is(people.c.id, id_)
         )
-        row = {"tenant_id": self._tenant, "id_hash": self.digest(id_)}
+        said = set(self._db.execute(sa.select(people.c.value).where(visitor)).scalars())
+        self._db.execute(people.delete().where(visitor))
+        addresses = [value.lower() for value in (id_, *said) if "@" in value]
+        copy = objects.delete().where(
+            objects.c.tenant_id == self._tenant,
+            objects.c.path == "endusers",
+            sa.or_(
+                _is(objects.c.external_id, id_),
+                _is(objects.c.source_id, id_),
+                objects.c.email.in_(addresses),
+            ),
+        )
+        copied = self._db.execute(copy).rowcount
+        row = {"tenant_id": self._tenant, "id_hash": digest(id_)}
         self._db.insert(forgotten, [row], keep=True)
-        return int(count)
+        return Forgotten(int(count), len(said), int(copied))
 
     def forgotten(self) -> frozenset[str]:
         """Hashes of those who are forgotten."""
         chosen = sa.select(forgotten.c.id_hash).where(forgotten.c.tenant_id == self._tenant)
         return frozenset(self._db.execute(chosen).scalars())
 
-    @staticmethod
-    def digest(id_: str) -> str:
-        """Hash an id, as the forgotten are kept."""
-        return hashlib.sha256(id_.encode()).hexdigest()
+
+def _is(column: sa.Column[str], id_: str) -> sa.ColumnElement[bool]:
+    return sa.func.lower(column) == id_.lower() if "@" in id_ else column == id_
+
+
+_SAID = {
+    "kind": "whether it is an activity or a metric",
+    "combine": "`aggregate`",
+    "named": "the fields that `action` names",
+}
 
 
 def _changed(rule: Rule, known: Mapping[str, t.Any]) -> str:
-    differing = sorted(key for key, value in rule.fingerprint.items() if known.get(key) != value)
+    said = {**_SAID, "value": "`count`" if rule.kind == "activity" else "`value`"}
+    differing = sorted(
+        said.get(key, f"`{key}`")
+        for key, value in rule.fingerprint.items()
+        if known.get(key) != value
+    )
     return (
         f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give "
         "the rule a new `name` (and set `since`, or all is sent again under the new one), or bring "

@@ -111,12 +111,15 @@ class Staging:
             self._db.many(self._staging(combine), rows)
         told = [row for key, found in pending.items() if found.info for row in _facts(key, found)]
         self._db.many(self._staging_facts(), told)
+        self._db.give_way()
 
     def complete(self, rule_id: int, window: Window) -> Settled:
         """Settle the rows of a window that was read whole; buckets without rows become 0."""
         self.flush()
         combine = self._combines[rule_id]
-        return settling.settle(self._db, rule_id, combine, window.read_at, self._run, window)
+        settled = settling.settle(self._db, rule_id, combine, window.read_at, self._run, window)
+        self._db.give_way()
+        return settled
 
     def settle(self, rule_ids: Iterable[int]) -> dict[int, Settled]:
         """Settle all that is staged of rules whose stream does not tell its windows."""

@@ -14,6 +14,20 @@ temporary = sa.MetaData()
 # SQLite numbers rows by itself only where the type is called INTEGER
 Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 Amount = sa.Double
+
+
+class Said(sa.TypeDecorator[str]):
+    """Text that others wrote: without NUL, which PostgreSQL does not take."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """Put a sign in its place."""
+        del dialect
+        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+
+
 # what tells one item of a rule from another
 ITEM_KEY = ("rule_id", "date", "subject", "company", "entity")
 
@@ -99,7 +113,7 @@ items = sa.Table(
     sa.Column("changed", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("open", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("fate", sa.Text, nullable=False, server_default="waiting"),
-    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("reason", Said, nullable=False, server_default=""),
     # the run that decided its fate, and when its first record was read
     sa.Column("run", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("since", sa.BigInteger, nullable=False),
@@ -164,7 +178,7 @@ actions = sa.Table(
     metadata,
     sa.Column("rule_id", Number, primary_key=True, autoincrement=False),
     sa.Column("entity", sa.Text, primary_key=True),
-    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("action", Said, nullable=False),
 )
 
 names = sa.Table(
@@ -172,8 +186,8 @@ names = sa.Table(
     metadata,
     _tenant(),
     sa.Column("stream", sa.Text, primary_key=True),
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("id", Said, primary_key=True),
+    sa.Column("name", Said, nullable=False),
 )
 
 people = sa.Table(
@@ -181,9 +195,9 @@ people = sa.Table(
     metadata,
     _tenant(),
     sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("id", Said, primary_key=True),
     sa.Column("path", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("value", Said, nullable=False),
 )
 
 copies = sa.Table(
@@ -199,11 +213,11 @@ objects = sa.Table(
     metadata,
     _tenant(),
     sa.Column("path", sa.Text, primary_key=True),
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("external_id", sa.Text),
-    sa.Column("source_id", sa.Text),
-    sa.Column("email", sa.Text),
-    sa.Column("company_id", sa.Text),
+    sa.Column("id", Said, primary_key=True),
+    sa.Column("external_id", Said),
+    sa.Column("source_id", Said),
+    sa.Column("email", Said),
+    sa.Column("company_id", Said),
     sa.Column("read_at", sa.BigInteger, nullable=False),
 )
 for _name in ("external_id", "source_id", "email"):

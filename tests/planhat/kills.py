@@ -1,0 +1,74 @@
+"""The target as a process of its own, which is fed, and killed, by a test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import typing as t
+
+from tests.planhat.promises import assert_shows_nobody, parsed
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.planhat.running import Record, TargetRunner
+
+# as `python -m target_planhat`, but with so few items in a post that there are many
+_CODE = """
+from target_planhat import delivery, transport
+delivery.BATCH, delivery.METRIC_BATCH, transport.FIRST_WAIT = {batch}, {batch}, 0.0
+from target_planhat.target import TargetPlanhat
+TargetPlanhat.cli()
+"""
+
+
+class Process:
+    """A run in a process; what it writes goes to files, so that it never waits for a reader."""
+
+    def __init__(self, target: TargetRunner, *, batch: int = 5, **settings: t.Any) -> None:
+        self._folder, self._given = target.folder, b""
+        self._secrets = [target.planhat.tenant_token, target.planhat.api_token]
+        config = {**target.config, **settings}
+        file = self._folder / "config.json"
+        file.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+        command = [sys.executable, "-c", _CODE.format(batch=batch), "--config", str(file)]
+        with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=self._folder
+            )
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"process.{name}"
+
+    def feed(self, text: bytes, *, end: bool = True) -> None:
+        """Give it input; it may be dead already."""
+        assert self.process.stdin
+        self._given += text
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(text)
+            self.process.stdin.flush()
+            if end:
+                self.process.stdin.close()
+
+    def ended(self, seconds: float = 60) -> int:
+        """Wait for its end, which must show nobody; give the exit code."""
+        code = self.process.wait(seconds)
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        assert "Traceback" not in self.log
+        assert_shows_nobody([self.log], self._secrets, parsed(self._given.decode(errors="ignore")))
+        return code
+
+    @property
+    def states(self) -> list[Record]:
+        """The values of the STATE lines that it handed out whole."""
+        lines = self._file("out").read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr."""
+        return self._file("err").read_text()
