@@ -53,13 +53,29 @@ class Reader:
             else:
                 found[item.id] = "unknown"
         for company_id, some in by_company.items():
-            days = [item.date // _DAY_MS for item, _ in some]
-            points: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
-            for point in self._client.points(company_id, rule.dimension_id, min(days), max(days)):
+            found |= self._of_company(rule, company_id, some)
+        return found
+
+    def _of_company(
+        self, rule: Rule, company_id: str, some: Sequence[tuple[Item, str]]
+    ) -> dict[int, Presence]:
+        """Read a company's points, and look items up in them by their object's _id."""
+        days = [item.date // _DAY_MS for item, _ in some]
+        answer = self._client.points(company_id, rule.dimension_id, min(days), max(days))
+        points: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+        # whether a company's answer has the points of its end users, assets, projects is uncertain
+        shown = rule.model == "Company"
+        try:
+            for point in answer:
                 points[_place(point)].append(float(point["value"]))
-            for (item, object_id), day in zip(some, days, strict=True):
-                late = self._now() - (item.claimed_at or 0) > _LAG_MS
-                found[item.id] = _presence(rule, item, points[object_id, day], late=late)
+                shown = shown or point.get("model") == rule.model
+        except (KeyError, TypeError, ValueError):
+            return {item.id: "unknown" for item, _ in some}
+        found: dict[int, Presence] = {}
+        for (item, object_id), day in zip(some, days, strict=True):
+            late = self._now() - (item.claimed_at or 0) > _LAG_MS
+            presence = _presence(rule, item, points[object_id, day], late=late)
+            found[item.id] = "unknown" if presence == "absent" and not shown else presence
         return found
 
 
