@@ -98,7 +98,7 @@ class Run:
             dry_run=settings.dry_run,
         )
         self.known = Known(self._db)
-        numbers = self.known.enroll(settings.rules)
+        numbers = self.known.enroll(settings.rules, settings.zone.key)
         self._rules = [(numbers[rule.name], rule) for rule in settings.rules]
         self._number = self.known.begin(self.started)
         self._staging = Staging(self._db, self._number, {n: r.combine for n, r in self._rules})
