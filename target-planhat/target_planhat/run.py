@@ -167,7 +167,7 @@ class Run:
             for intake in self._intakes:
                 if intake.rule.date != READ_AT:
                     by_stream[intake.rule.stream].append(intake)
-            return Windows(by_stream, self._staging)
+            return Windows(by_stream, self._staging, self.settings.first_moment)
         if stream in NAMED:
             return Names(stream, self.known)
         if stream in {"visitors", "accounts"}:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 from datetime import timedelta
 
+import pytest
+
 from tests.planhat.running import EVENTS, FEATURES, NOW, WINDOWS, day, event, window
 
 if t.TYPE_CHECKING:
@@ -37,3 +39,48 @@ def test_rules_by_the_hour_do_not_mind_another_time_zone(target: TargetRunner) -
 
     assert target.error is None
     assert target.sums == {U2: 1}
+
+
+def test_what_lies_before_since_is_not_taken_for_gone(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8), count=5), event(day(9, 8), "nobody")))
+    report = target.run(*whole(event(day(9, 8), count=5, read=LATER), read=LATER), since="2026-03-10")
+    assert report["rules"][0]["excess"] == 0
+
+    target.planhat.world.add("endusers", {"externalId": "nobody", "companyId": "extid-acme"})
+    target.run()
+    assert target.sums == {U2: 5, ("nobody", "Export", "2026-03-09"): 1}
+
+
+def test_in_a_window_that_since_cuts_what_is_gone_after_it_is_gone(target: TargetRunner) -> None:
+    events = [event(day(9, 22), count=5), event(day(9, 23), count=2)]
+    target.run(*whole(*events), timezone=BERLIN)
+    # the 10th begins at 23:00 UTC
+    report = target.run(*whole(read=LATER), timezone=BERLIN, since="2026-03-10")
+
+    assert report["rules"][0]["excess"] == 2
+
+
+@pytest.mark.parametrize(
+    ("hour", "sent"), [(22, False), (23, True)], ids=["the day before", "that day"]
+)
+def test_hours_of_the_first_day_are_those_in_the_time_zone(
+    hour: int, *, sent: bool, target: TargetRunner
+) -> None:
+    hourly: t.Any = [{"stream": "feature_events", "granularity": "hour"}]
+    target.run(*whole(event(day(9, hour))), activities=hourly, since="2026-03-10", timezone=BERLIN)
+
+    assert target.planhat.world.count("activities") == sent
+
+
+def test_what_waits_is_not_gone_because_the_tap_reads_days_now(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8), "nobody", 5)))
+    fields = {"visitor_id": "nobody", "account_id": "acme", "app_id": 1, "feature_id": "f1"}
+    daily = record(
+        "feature_events", **fields, day=iso(day(9)), num_events=5, read_at=iso(LATER)
+    )
+    report = target.run(*whole(daily, read=LATER))
+    assert report["rejected"] == 1
+
+    target.planhat.world.add("endusers", {"externalId": "nobody", "companyId": "extid-acme"})
+    target.run()
+    assert target.sums == {("nobody", "Export", "2026-03-09"): 5}
