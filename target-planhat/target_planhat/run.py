@@ -213,7 +213,13 @@ class Run:
         self._db.commit()
 
     def _waits_for_windows(self, rule: Rule) -> bool:
-        """Whether the rows of a rule's stream count only once their window is known complete."""
+        """Whether the rows of a rule's stream count only once their window is known complete.
+
+        Those that the tap will not read again, as it resumes a window, count at the next STATE.
+        """
+        stream = EVENT_STREAMS.get(rule.stream)
+        if stream and stream.resumes:
+            return False
         told = SYNC_WINDOWS in self._sinks and rule.stream in self._windowed
         return told and rule.date != READ_AT
 

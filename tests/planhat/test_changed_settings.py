@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.planhat.running import EVENTS, FEATURES, NOW, WINDOWS, day, event, window
+from tests.planhat.running import EVENTS, FEATURES, NOW, WINDOWS, day, event, iso, record, window
 
 if t.TYPE_CHECKING:
     from tests.planhat.running import Message, TargetRunner

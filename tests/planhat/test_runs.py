@@ -281,3 +281,25 @@ def test_rows_older_than_a_complete_read_count_nothing_though_nobody_says_they_a
 
     assert target.sums == {}
     assert report["unchanged"] == 1
+
+
+def test_a_day_of_histories_that_a_later_run_resumes_counts_whole(target: TargetRunner) -> None:
+    target.planhat.world.add("endusers", {"externalId": "u3", "companyId": "extid-acme"})
+    told = schema("visitor_history", "visitor_id", "app_id", "ts", "read_at")
+
+    def visits(visitor: str, read: t.Any = NOW) -> Message:
+        fields = {"visitor_id": visitor, "app_id": 1, "read_at": iso(read)}
+        return record("visitor_history", **fields, ts=iso(day(9, 8)))
+
+    def whole_day(read: t.Any) -> Message:
+        return window(day(9), day(10), read, stream="visitor_history")
+
+    rules: t.Any = [{"stream": "visitor_history", "action": "Came"}]
+    target.run(WINDOWS, told, visits("u2"), state({"begun": 1}), activities=rules)
+    target.run(WINDOWS, told, visits("u3"), visits("u3"), whole_day(NOW), activities=rules)
+    sums = {("u2", "Came", "2026-03-09"): 1, ("u3", "Came", "2026-03-09"): 2}
+    assert target.sums == sums
+
+    again = [visits("u3", LATER), visits("u3", LATER), whole_day(LATER)]
+    report = target.run(WINDOWS, told, *again, activities=rules)
+    assert (target.sums, report["rules"][0]["excess"]) == (sums, 1)
