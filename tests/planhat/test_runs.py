@@ -303,3 +303,30 @@ def test_a_day_of_histories_that_a_later_run_resumes_counts_whole(target: Target
     again = [visits("u3", LATER), visits("u3", LATER), whole_day(LATER)]
     report = target.run(WINDOWS, told, *again, activities=rules)
     assert (target.sums, report["rules"][0]["excess"]) == (sums, 1)
+
+
+def test_info_of_a_read_in_parts_adds_up_and_that_of_an_older_read_changes_nothing(
+    target: TargetRunner,
+) -> None:
+    rules: t.Any = [
+        {"stream": "feature_events", "info": {"minutes": "num_minutes", "country": "country"}}
+    ]
+    target.config["activities"] = rules
+    told = schema(
+        *("feature_events", "visitor_id", "account_id", "app_id", "feature_id", "hour"),
+        *("num_events", "num_minutes", "country", "read_at"),
+    )
+
+    def used(minutes: int, country: str = "SE", hour: int = 8, read: t.Any = LATER) -> Message:
+        return event(day(9, hour), num_minutes=minutes, country=country, read=read)
+
+    target.run(*FEATURES, told, used(30), state(1), used(4), state(2))
+    target.run(*FEATURES, told, used(2, "NO", read=NOW), state(3))
+    target.run(*FEATURES, told, used(1, hour=9), state(4))
+    target.run(*FEATURES, told, used(5, "NO", hour=10), state(5))
+
+    assert [(a.count, a.info) for a in target.planhat.world.activities()] == [
+        (2, {"minutes": 34, "country": "SE"}),
+        (1, {"minutes": 1, "country": "SE"}),
+        (1, {"minutes": 5}),
+    ]
