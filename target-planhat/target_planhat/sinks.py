@@ -13,6 +13,7 @@ from target_planhat.errors import TargetError
 from target_planhat.ledger.settling import Window
 from target_planhat.masking import digest
 from target_planhat.moments import Calendar
+from target_planhat.values import is_findable
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +103,8 @@ class People:
         if not self._paths and not self._identity:
             return
         id_ = creation.value(record, f"{self._kind}_id") or creation.value(record, "id")
-        if not id_ or (self._gone and digest(id_) in self._gone):
+        # no row has an id that is too long
+        if not id_ or not is_findable(id_) or (self._gone and digest(id_) in self._gone):
             return
         fields = {path: creation.value(record, path) for path in self._paths}
         if self._identity:

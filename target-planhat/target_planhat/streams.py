@@ -29,7 +29,7 @@ class EventStream:
     of an event. `entity` is the id that `only` selects; its name is learnt from the stream
     `definitions`, and stands in actions as `placeholder`. `texts` are scalar dimensions, `numbers`
     can be added up, `others` are neither. `count` is how many events a row stands for; None: one.
-    Where the tap `resumes` a window, a later run goes on behind the rows that came before its STATE.
+    Where the tap `resumes` a window, a later run goes on behind the rows before the last STATE.
     """
 
     name: str

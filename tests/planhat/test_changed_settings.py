@@ -34,8 +34,9 @@ def test_another_time_zone_is_refused_as_hours_would_count_on_two_days(
 
 def test_rules_by_the_hour_do_not_mind_another_time_zone(target: TargetRunner) -> None:
     hourly: t.Any = [{"stream": "feature_events", "granularity": "hour"}]
-    target.run(*whole(event(day(9, 23))), activities=hourly)
-    target.run(*whole(event(day(9, 23), read=LATER), read=LATER), activities=hourly, timezone=BERLIN)
+    target.config["activities"] = hourly
+    target.run(*whole(event(day(9, 23))))
+    target.run(*whole(event(day(9, 23), read=LATER), read=LATER), timezone=BERLIN)
 
     assert target.error is None
     assert target.sums == {U2: 1}
@@ -43,7 +44,8 @@ def test_rules_by_the_hour_do_not_mind_another_time_zone(target: TargetRunner) -
 
 def test_what_lies_before_since_is_not_taken_for_gone(target: TargetRunner) -> None:
     target.run(*whole(event(day(9, 8), count=5), event(day(9, 8), "nobody")))
-    report = target.run(*whole(event(day(9, 8), count=5, read=LATER), read=LATER), since="2026-03-10")
+    again = whole(event(day(9, 8), count=5, read=LATER), read=LATER)
+    report = target.run(*again, since="2026-03-10")
     assert report["rules"][0]["excess"] == 0
 
     target.planhat.world.add("endusers", {"externalId": "nobody", "companyId": "extid-acme"})
@@ -75,9 +77,7 @@ def test_hours_of_the_first_day_are_those_in_the_time_zone(
 def test_what_waits_is_not_gone_because_the_tap_reads_days_now(target: TargetRunner) -> None:
     target.run(*whole(event(day(9, 8), "nobody", 5)))
     fields = {"visitor_id": "nobody", "account_id": "acme", "app_id": 1, "feature_id": "f1"}
-    daily = record(
-        "feature_events", **fields, day=iso(day(9)), num_events=5, read_at=iso(LATER)
-    )
+    daily = record("feature_events", **fields, day=iso(day(9)), num_events=5, read_at=iso(LATER))
     report = target.run(*whole(daily, read=LATER))
     assert report["rejected"] == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import typing as t
 from datetime import timedelta
 
@@ -330,3 +331,30 @@ def test_info_of_a_read_in_parts_adds_up_and_that_of_an_older_read_changes_nothi
         (1, {"minutes": 1, "country": "SE"}),
         (1, {"minutes": 5}),
     ]
+
+
+def test_ids_that_no_ledger_could_find_again_hold_nothing_up(target: TargetRunner) -> None:
+    draw = random.Random(1)
+    signs = [chr(draw.randrange(0x4E00, 0x9000)) for _ in range(5000)]
+    long, longer = "".join(signs[:900]), "".join(signs)
+    person = {"metadata": {"agent": {"email": "u2@acme.example"}}}
+    messages = [
+        schema("visitors", "visitor_id", "metadata"),
+        *(record("visitors", visitor_id=id_, **person) for id_ in (longer, "u2")),
+        *FEATURES,
+        EVENTS,
+        event(day(9, 8), long),
+        event(day(9, 8)),
+    ]
+    rules: t.Any = [
+        {
+            "stream": "feature_events",
+            "match": {"field": "visitor.metadata.agent.email", "by": "email"},
+        }
+    ]
+    report = target.run(*messages, activities=rules)
+
+    assert target.sums == {("u2", "Export", "2026-03-09"): 1}
+    assert report["rejected"] == 1
+    reason = "its ids, and what the action names, are too long together"
+    assert report["rules"][0]["reasons"][0]["reason"] == reason

@@ -91,7 +91,8 @@ class Known:
                 }
                 self._db.execute(self._db.into(rules).values(row).on_conflict_do_nothing())
             elif known.fingerprint != told:
-                raise TargetError(_changed(rule, fingerprint, msgspec.json.decode(known.fingerprint)))
+                before = msgspec.json.decode(known.fingerprint)
+                raise TargetError(_changed(rule, fingerprint, before))
             elif known.on_change != rule.on_change:
                 mine = rules.c.id == known.id
                 self._db.execute(rules.update().where(mine).values(on_change=rule.on_change))

@@ -281,9 +281,7 @@ def _together(combine: Combine, old: t.Any, fresh: t.Any) -> sa.ColumnElement[t.
     return later
 
 
-def _tell(
-    db: Database, chosen: list[sa.ColumnElement[bool]], run: int, *, replace: bool
-) -> None:
+def _tell(db: Database, chosen: list[sa.ColumnElement[bool]], run: int, *, replace: bool) -> None:
     """Keep the facts of what arrives as its totals are kept: in place of older ones, or added."""
     if db.execute(sa.select(staged_facts.c.rule_id).limit(1)).first() is None:
         return
