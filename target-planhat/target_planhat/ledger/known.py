@@ -194,6 +194,7 @@ class Known:
         """
         rules_of_people = [rule.id for rule in self.rules() if rule.model == "EndUser"]
         mine = sa.and_(items.c.rule_id.in_(rules_of_people), _is(items.c.subject, id_))
+        self._forget_actions(mine, id_)
         ids = sa.select(items.c.id).where(mine)
         self._db.execute(facts.delete().where(facts.c.item_id.in_(ids)))
         self._db.execute(totals.delete().where(totals.c.item_id.in_(ids)))
@@ -217,6 +218,20 @@ class Known:
         row = {"tenant_id": self._tenant, "id_hash": digest(id_)}
         self._db.insert(forgotten, [row], keep=True)
         return Forgotten(int(count), len(said), int(copied))
+
+    def _forget_actions(self, mine: sa.ColumnElement[bool], id_: str) -> None:
+        """Take out the texts of a person's actions that name the person."""
+        used = sa.select(items.c.rule_id, items.c.entity).where(mine).distinct()
+        rows = [
+            {"rule": rule_id, "named": entity}
+            for rule_id, entity in self._db.execute(used)
+            if id_.lower() in map(str.lower, msgspec.json.decode(entity))
+        ]
+        chosen = [
+            actions.c.rule_id == sa.bindparam("rule"),
+            actions.c.entity == sa.bindparam("named"),
+        ]
+        self._db.many(actions.delete().where(*chosen), rows)
 
     def forgotten(self) -> frozenset[str]:
         """Hashes of those who are forgotten."""
