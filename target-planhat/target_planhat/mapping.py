@@ -10,7 +10,7 @@ import msgspec
 from target_planhat.contributions import Contribution, Rejection
 from target_planhat.placing import Placing
 from target_planhat.streams import ACCOUNT, APP, EVENT_STREAMS, VISITOR
-from target_planhat.values import ValueProblem, kept, number, text
+from target_planhat.values import ValueProblem, is_findable, kept, number, text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ ANONYMOUS = "_PENDO_T_"
 _REMEMBERED = 50_000
 
 _NOT_WANTED = Rejection("ignored", "left out by `where`")
+_TOO_LONG = Rejection("rejected", "its ids, and what the action names, are too long together")
 _NOT_ONE_OF = Rejection("ignored", "left out by `only`")
 
 
@@ -75,13 +76,19 @@ class Mapper:
         if isinstance(place, Rejection):
             return place
         try:
-            return Contribution(
+            key = (
                 self._subject(record),
                 self._company(record),
                 self._named(record) if self._fields else "[]",
+            )
+            app = _text(record, APP) if self._has_app else ""
+            if not is_findable(*key, app):
+                return _TOO_LONG
+            return Contribution(
+                *key,
                 place.date,
                 place.ends,
-                _text(record, APP) if self._has_app else "",
+                app,
                 place.bucket,
                 place.period,
                 self._placing.read_at(record),

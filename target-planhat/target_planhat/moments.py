@@ -77,6 +77,10 @@ class Calendar:
             )
         return day
 
+    def start(self, label: int) -> int:
+        """Give the moment at which the day of a label begins."""
+        return self._midnight((_EPOCH + label * _MS).date())
+
     def moment(self, value: t.Any) -> int | None:
         """Read a time: ISO 8601 text (in UTC without an offset), or epoch milliseconds.
 

@@ -6,7 +6,7 @@ import typing as t
 
 from target_planhat.contributions import Rejection
 from target_planhat.moments import HOUR, Calendar
-from target_planhat.streams import EVENT_STREAMS, READ_AT
+from target_planhat.streams import EVENT_STREAMS, READ_AT, WINDOW_START
 from target_planhat.values import ValueProblem
 
 if t.TYPE_CHECKING:
@@ -44,11 +44,20 @@ class Placing:
         self._stream = EVENT_STREAMS.get(rule.stream)
         names = _clocks(rule, self._stream)
         self._clocks: list[tuple[str, dict[str, Place | Rejection]]] = [(n, {}) for n in names]
+        # by a date of its own a row counts for another time than the one that it is read with
+        self._has_window = rule.date not in {None, WINDOW_START, READ_AT}
         self._missing = Rejection("rejected", f"no time: {_or(names)} is missing")
         self._read: tuple[str | None, int] = (None, started)
 
     def place(self, record: dict[str, t.Any]) -> Place | Rejection:
         """Find where a record belongs; never "now" (only a snapshot is of its read)."""
+        found = self._dated(record)
+        if self._has_window and isinstance(found, Place):
+            start = self._calendar.moment(record.get(WINDOW_START))
+            return found if start is None else found._replace(bucket=start)
+        return found
+
+    def _dated(self, record: dict[str, t.Any]) -> Place | Rejection:
         for name, known in self._clocks:
             value = record.get(name)
             if value is None or value == "":

@@ -61,7 +61,7 @@ class Preparation:
         found: Counter[str] = Counter()
         for rule_id, rule in rules:
             for block in self._items.open_of(rule_id):
-                due = [item for item in block if self._waits(item) is None]
+                due = [item for item in block if self._waits(rule, item) is None]
                 matched = self._matched(rule, due)
                 found.update(
                     f"rule {rule.name}: {m.reason}"
@@ -76,10 +76,12 @@ class Preparation:
                 f"`unmatched: fail`: nothing is sent, as some items have no match. {reasons}"
             )
 
-    def _waits(self, item: Item) -> tuple[Fate, str] | None:
+    def _waits(self, rule: Rule, item: Item) -> tuple[Fate, str] | None:
         """Say why an item is not sent yet, whatever it is about."""
         settings = self._settings
-        if settings.since is not None and item.date < settings.since:
+        # days go by their labels, hours by when they are
+        first = settings.since if rule.granularity == "day" else settings.first_moment
+        if first is not None and item.date < first:
             return "ignored", "before `since`"
         if settings.settle_hours and item.ends + settings.settle_hours * _HOUR_MS > self._now():
             return "waiting", "its hour or day is not over for `settle_hours` yet"
@@ -105,7 +107,7 @@ class Preparation:
         judged: list[tuple[Item, Fate, str]] = []
         due: list[Item] = []
         for item in block:
-            waits = self._waits(item)
+            waits = self._waits(rule, item)
             if waits:
                 judged.append((item, *waits))
             else:

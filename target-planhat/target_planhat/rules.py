@@ -60,9 +60,11 @@ class Rule:
     dimension_id: str = ""
     on_change: OnChange = "report"
 
-    @property
-    def fingerprint(self) -> dict[str, t.Any]:
-        """What may not change while the ledger knows the rule's name: else figures would mix."""
+    def fingerprint(self, timezone: str) -> dict[str, t.Any]:
+        """What may not change while the ledger knows the rule's name: else figures would mix.
+
+        In another `timezone` hours that were sent would belong to another day, and count there too.
+        """
         return {
             "kind": self.kind,
             "stream": self.stream,
@@ -75,4 +77,5 @@ class Rule:
             "named": list(self.named),
             "dimension_id": self.dimension_id,
             "model": self.model,
+            "timezone": timezone if self.granularity == "day" else None,
         }

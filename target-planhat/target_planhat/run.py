@@ -98,7 +98,7 @@ class Run:
             dry_run=settings.dry_run,
         )
         self.known = Known(self._db)
-        numbers = self.known.enroll(settings.rules)
+        numbers = self.known.enroll(settings.rules, settings.zone.key)
         self._rules = [(numbers[rule.name], rule) for rule in settings.rules]
         self._number = self.known.begin(self.started)
         self._staging = Staging(self._db, self._number, {n: r.combine for n, r in self._rules})
@@ -167,7 +167,7 @@ class Run:
             for intake in self._intakes:
                 if intake.rule.date != READ_AT:
                     by_stream[intake.rule.stream].append(intake)
-            return Windows(by_stream, self._staging)
+            return Windows(by_stream, self._staging, self.settings.first_moment)
         if stream in NAMED:
             return Names(stream, self.known)
         if stream in {"visitors", "accounts"}:
@@ -213,7 +213,13 @@ class Run:
         self._db.commit()
 
     def _waits_for_windows(self, rule: Rule) -> bool:
-        """Whether the rows of a rule's stream count only once their window is known complete."""
+        """Whether the rows of a rule's stream count only once their window is known complete.
+
+        Those that the tap will not read again, as it resumes a window, count at the next STATE.
+        """
+        stream = EVENT_STREAMS.get(rule.stream)
+        if stream and stream.resumes:
+            return False
         told = SYNC_WINDOWS in self._sinks and rule.stream in self._windowed
         return told and rule.date != READ_AT
 

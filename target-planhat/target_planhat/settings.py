@@ -13,7 +13,7 @@ import msgspec
 from singer_sdk import typing as th
 
 from target_planhat import rule_reading
-from target_planhat.moments import label, written_date
+from target_planhat.moments import Calendar, label, written_date
 from target_planhat.rule_schema import ACTIVITIES, END, METRICS
 
 if t.TYPE_CHECKING:
@@ -195,6 +195,11 @@ class Settings:
     in_doubt: InDoubt
     report_path: Path | None
     rejects_path: Path | None
+
+    @property
+    def first_moment(self) -> int | None:
+        """When the day of `since` begins, in epoch milliseconds."""
+        return None if self.since is None else Calendar(self.zone).start(self.since)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

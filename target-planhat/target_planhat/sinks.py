@@ -13,6 +13,7 @@ from target_planhat.errors import TargetError
 from target_planhat.ledger.settling import Window
 from target_planhat.masking import digest
 from target_planhat.moments import Calendar
+from target_planhat.values import is_findable
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +103,8 @@ class People:
         if not self._paths and not self._identity:
             return
         id_ = creation.value(record, f"{self._kind}_id") or creation.value(record, "id")
-        if not id_ or (self._gone and digest(id_) in self._gone):
+        # no row has an id that is too long
+        if not id_ or not is_findable(id_) or (self._gone and digest(id_) in self._gone):
             return
         fields = {path: creation.value(record, path) for path in self._paths}
         if self._identity:
@@ -123,6 +125,8 @@ class RuleIntake:
     def __init__(self, rule_id: int, rule: Rule, mapper: Mapper, period: str | None) -> None:
         self.id, self.rule, self.mapper = rule_id, rule, mapper
         self.period = period
+        # rows of another period came: what was counted before is not gone for that
+        self.misfits = False
         self.undated: Counter[tuple[Fate, str]] = Counter()
         self.dated: Counter[tuple[int, Fate, str]] = Counter()
 
@@ -166,6 +170,7 @@ class Events:
                     f"the rule counts by {intake.period}, and the record is of a whole "
                     f"{given.period}: give the rule a new name, and set `since`"
                 )
+                intake.misfits = True
                 self._reject(intake, "rejected", reason, record)
             elif self._gone and self._is_gone(intake.rule, given):
                 self._reject(intake, "ignored", "the person is forgotten", {})
@@ -186,12 +191,19 @@ class Events:
 
 
 class Windows:
-    """`sync_windows`: tells which reads of event streams are complete."""
+    """`sync_windows`: tells which reads of event streams are complete.
+
+    Before `since`, a moment in epoch ms, nothing was read as far as rules are concerned.
+    """
 
     fate: Fate | None = "reference"
 
-    def __init__(self, intakes: Mapping[str, Sequence[RuleIntake]], staging: Staging) -> None:
+    def __init__(
+        self, intakes: Mapping[str, Sequence[RuleIntake]], staging: Staging, since: int | None
+    ) -> None:
         self._intakes, self._staging = intakes, staging
+        # rows before `since` are left out, which must not look as if they were gone from Pendo
+        self._since = 0 if since is None else since
         self._moment = Calendar(ZoneInfo("UTC")).moment
 
     def take(self, record: Record) -> None:
@@ -204,7 +216,10 @@ class Windows:
                     "those of tap-pendo"
                 )
             start, end, read_at = t.cast("list[int]", moments)
-            window = Window(start, end, str(record.get("app_ids") or "*"), read_at)
+            if intake.misfits or end <= self._since:
+                continue
+            apps = str(record.get("app_ids") or "*")
+            window = Window(max(start, self._since), end, apps, read_at)
             intake.count(self._staging.complete(intake.id, window))
 
     def flush(self) -> None:

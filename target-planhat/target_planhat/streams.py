@@ -29,6 +29,7 @@ class EventStream:
     of an event. `entity` is the id that `only` selects; its name is learnt from the stream
     `definitions`, and stands in actions as `placeholder`. `texts` are scalar dimensions, `numbers`
     can be added up, `others` are neither. `count` is how many events a row stands for; None: one.
+    Where the tap `resumes` a window, a later run goes on behind the rows before the last STATE.
     """
 
     name: str
@@ -39,6 +40,7 @@ class EventStream:
     entity: str | None = None
     definitions: str | None = None
     count: str | None = None
+    resumes: bool = False
 
     @property
     def grouped(self) -> bool:
@@ -216,6 +218,7 @@ _STREAMS = (
     EventStream(
         name="visitor_history",
         times=("ts",),
+        resumes=True,
         texts=(
             VISITOR,
             APP,

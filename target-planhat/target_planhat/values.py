@@ -8,6 +8,8 @@ import typing as t
 from decimal import Decimal
 
 LONGEST = 1000
+# PostgreSQL finds rows by keys of up to 2,704 bytes
+_LONGEST_KEY = 2000
 _INT64 = 2**63
 _HUGE = 10**100
 # what PostgreSQL and UTF-8 cannot hold, or nobody can see
@@ -52,6 +54,14 @@ def _finite(value: float | Decimal) -> bool:
     if isinstance(value, Decimal):
         return value.is_finite()
     return isinstance(value, int) or math.isfinite(value)
+
+
+def is_findable(*parts: str) -> bool:
+    """Whether texts are short enough, together, to find something in the ledger by."""
+    # no character has more than 4 bytes
+    if 4 * sum(map(len, parts)) <= _LONGEST_KEY:
+        return True
+    return sum(len(part.encode()) for part in parts) <= _LONGEST_KEY
 
 
 def number(value: t.Any) -> float:

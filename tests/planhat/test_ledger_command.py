@@ -421,6 +421,9 @@ def test_nothing_of_a_forgotten_person_stays_readable_in_the_file(
         "endusers",
         {"externalId": "xyzzy-1", "email": "xyzzy@acme.example", "companyId": "extid-acme"},
     )
+    target.config["activities"] = [
+        {"stream": "feature_events", "action": "{feature_name}, by {visitor_id}"}
+    ]
     crowd = [event(day(9, 8), f"someone-{number}") for number in range(500)]
     for hour in range(4):
         read = NOW + timedelta(hours=hour)

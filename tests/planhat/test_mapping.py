@@ -249,9 +249,16 @@ def test_a_figure_may_be_negative_but_not_a_count() -> None:
     ],
 )
 def test_ids_become_texts(value: t.Any, text: str) -> None:
-    found = made(activity({**ROW, "visitor_id": value, "account_id": value, "feature_id": value}))
+    assert made(activity({**ROW, "visitor_id": value})).subject == text
+    assert made(activity({**ROW, "account_id": value})).company == text
+    assert json.loads(made(activity({**ROW, "feature_id": value})).entity) == [text]
 
-    assert (found.subject, found.company, json.loads(found.entity)) == (text, text, [text])
+
+@pytest.mark.parametrize(("longest", "fits"), [("e" * 950, True), ("é" * 950, False)])
+def test_ids_and_entity_have_2000_bytes_at_most(longest: str, *, fits: bool) -> None:
+    found = activity({**ROW, "visitor_id": longest, "account_id": longest})
+
+    assert isinstance(found, Rejection) is not fits
 
 
 @pytest.mark.parametrize("account", [None, "", "  "])

@@ -458,3 +458,24 @@ def test_two_rules_on_one_stream_are_two_metrics(target: TargetRunner) -> None:
         ("n", "Company", "acme", D9): 1,
     }
     assert report["sent"] == 2
+
+
+def test_rows_with_a_date_of_their_own_count_as_their_windows_are_read(
+    target: TargetRunner,
+) -> None:
+    told = schema("uses", "account_id", "window_start", "seen", "n", "read_at")
+    rule = {"stream": "uses", "dimension_id": "uses", "value": "n", "aggregate": "sum"}
+    target.config |= {"activities": [], "metrics": [{**rule, "date": "seen"}]}
+
+    def read_of(number: int, figure: int | None, at: datetime) -> list[Message]:
+        fields = {"account_id": "acme", "window_start": iso(day(number)), "read_at": iso(at)}
+        rows = [] if figure is None else [record("uses", **fields, seen=iso(day(5)), n=figure)]
+        return [*rows, window(day(number), day(number + 1), at, stream="uses")]
+
+    reads = [NOW + timedelta(hours=n) for n in range(4)]
+    target.run(WINDOWS, told, *read_of(8, 3, reads[0]), *read_of(9, 4, reads[1]))
+    assert [point.value for point in target.planhat.world.points()] == [7]
+
+    report = target.run(WINDOWS, told, *read_of(9, 6, reads[2]), *read_of(8, None, reads[3]))
+    assert [point.value for point in target.planhat.world.points()] == [7]
+    assert report["rules"][0]["excess"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import typing as t
 from datetime import timedelta
 
@@ -281,3 +282,79 @@ def test_rows_older_than_a_complete_read_count_nothing_though_nobody_says_they_a
 
     assert target.sums == {}
     assert report["unchanged"] == 1
+
+
+def test_a_day_of_histories_that_a_later_run_resumes_counts_whole(target: TargetRunner) -> None:
+    target.planhat.world.add("endusers", {"externalId": "u3", "companyId": "extid-acme"})
+    told = schema("visitor_history", "visitor_id", "app_id", "ts", "read_at")
+
+    def visits(visitor: str, read: t.Any = NOW) -> Message:
+        fields = {"visitor_id": visitor, "app_id": 1, "read_at": iso(read)}
+        return record("visitor_history", **fields, ts=iso(day(9, 8)))
+
+    def whole_day(read: t.Any) -> Message:
+        return window(day(9), day(10), read, stream="visitor_history")
+
+    rules: t.Any = [{"stream": "visitor_history", "action": "Came"}]
+    target.run(WINDOWS, told, visits("u2"), state({"begun": 1}), activities=rules)
+    target.run(WINDOWS, told, visits("u3"), visits("u3"), whole_day(NOW), activities=rules)
+    sums = {("u2", "Came", "2026-03-09"): 1, ("u3", "Came", "2026-03-09"): 2}
+    assert target.sums == sums
+
+    again = [visits("u3", LATER), visits("u3", LATER), whole_day(LATER)]
+    report = target.run(WINDOWS, told, *again, activities=rules)
+    assert (target.sums, report["rules"][0]["excess"]) == (sums, 1)
+
+
+def test_info_of_a_read_in_parts_adds_up_and_that_of_an_older_read_changes_nothing(
+    target: TargetRunner,
+) -> None:
+    rules: t.Any = [
+        {"stream": "feature_events", "info": {"minutes": "num_minutes", "country": "country"}}
+    ]
+    target.config["activities"] = rules
+    told = schema(
+        *("feature_events", "visitor_id", "account_id", "app_id", "feature_id", "hour"),
+        *("num_events", "num_minutes", "country", "read_at"),
+    )
+
+    def used(minutes: int, country: str = "SE", hour: int = 8, read: t.Any = LATER) -> Message:
+        return event(day(9, hour), num_minutes=minutes, country=country, read=read)
+
+    target.run(*FEATURES, told, used(30), state(1), used(4), state(2))
+    target.run(*FEATURES, told, used(2, "NO", read=NOW), state(3))
+    target.run(*FEATURES, told, used(1, hour=9), state(4))
+    target.run(*FEATURES, told, used(5, "NO", hour=10), state(5))
+
+    assert [(a.count, a.info) for a in target.planhat.world.activities()] == [
+        (2, {"minutes": 34, "country": "SE"}),
+        (1, {"minutes": 1, "country": "SE"}),
+        (1, {"minutes": 5}),
+    ]
+
+
+def test_ids_that_no_ledger_could_find_again_hold_nothing_up(target: TargetRunner) -> None:
+    draw = random.Random(1)
+    signs = [chr(draw.randrange(0x4E00, 0x9000)) for _ in range(5000)]
+    long, longer = "".join(signs[:900]), "".join(signs)
+    person = {"metadata": {"agent": {"email": "u2@acme.example"}}}
+    messages = [
+        schema("visitors", "visitor_id", "metadata"),
+        *(record("visitors", visitor_id=id_, **person) for id_ in (longer, "u2")),
+        *FEATURES,
+        EVENTS,
+        event(day(9, 8), long),
+        event(day(9, 8)),
+    ]
+    rules: t.Any = [
+        {
+            "stream": "feature_events",
+            "match": {"field": "visitor.metadata.agent.email", "by": "email"},
+        }
+    ]
+    report = target.run(*messages, activities=rules)
+
+    assert target.sums == {("u2", "Export", "2026-03-09"): 1}
+    assert report["rejected"] == 1
+    reason = "its ids, and what the action names, are too long together"
+    assert report["rules"][0]["reasons"][0]["reason"] == reason

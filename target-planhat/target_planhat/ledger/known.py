@@ -68,18 +68,19 @@ class Known:
 
     # Rules
 
-    def enroll(self, given: Sequence[Rule]) -> dict[str, int]:
+    def enroll(self, given: Sequence[Rule], timezone: str) -> dict[str, int]:
         """Give each rule its number; one that is known by this name must be the same rule.
 
         Raises:
-            TargetError: stream, count, granularity or match of a known rule changed.
+            TargetError: stream, count, granularity, match or days of a known rule changed.
         """
         found = {
             row.name: row
             for row in self._db.execute(sa.select(rules).where(rules.c.tenant_id == self._tenant))
         }
         for rule in given:
-            told = msgspec.json.encode(rule.fingerprint, order="sorted").decode()
+            fingerprint = rule.fingerprint(timezone)
+            told = msgspec.json.encode(fingerprint, order="sorted").decode()
             known = found.get(rule.name)
             if known is None:
                 row = {
@@ -90,7 +91,8 @@ class Known:
                 }
                 self._db.execute(self._db.into(rules).values(row).on_conflict_do_nothing())
             elif known.fingerprint != told:
-                raise TargetError(_changed(rule, msgspec.json.decode(known.fingerprint)))
+                before = msgspec.json.decode(known.fingerprint)
+                raise TargetError(_changed(rule, fingerprint, before))
             elif known.on_change != rule.on_change:
                 mine = rules.c.id == known.id
                 self._db.execute(rules.update().where(mine).values(on_change=rule.on_change))
@@ -192,6 +194,7 @@ class Known:
         """
         rules_of_people = [rule.id for rule in self.rules() if rule.model == "EndUser"]
         mine = sa.and_(items.c.rule_id.in_(rules_of_people), _is(items.c.subject, id_))
+        self._forget_actions(mine, id_)
         ids = sa.select(items.c.id).where(mine)
         self._db.execute(facts.delete().where(facts.c.item_id.in_(ids)))
         self._db.execute(totals.delete().where(totals.c.item_id.in_(ids)))
@@ -216,6 +219,20 @@ class Known:
         self._db.insert(forgotten, [row], keep=True)
         return Forgotten(int(count), len(said), int(copied))
 
+    def _forget_actions(self, mine: sa.ColumnElement[bool], id_: str) -> None:
+        """Take out the texts of a person's actions that name the person."""
+        used = sa.select(items.c.rule_id, items.c.entity).where(mine).distinct()
+        rows = [
+            {"rule": rule_id, "named": entity}
+            for rule_id, entity in self._db.execute(used)
+            if id_.lower() in map(str.lower, msgspec.json.decode(entity))
+        ]
+        chosen = [
+            actions.c.rule_id == sa.bindparam("rule"),
+            actions.c.entity == sa.bindparam("named"),
+        ]
+        self._db.many(actions.delete().where(*chosen), rows)
+
     def forgotten(self) -> frozenset[str]:
         """Hashes of those who are forgotten."""
         chosen = sa.select(forgotten.c.id_hash).where(forgotten.c.tenant_id == self._tenant)
@@ -233,15 +250,15 @@ _SAID = {
 }
 
 
-def _changed(rule: Rule, known: Mapping[str, t.Any]) -> str:
+def _changed(rule: Rule, given: Mapping[str, t.Any], known: Mapping[str, t.Any]) -> str:
     said = {**_SAID, "value": "`count`" if rule.kind == "activity" else "`value`"}
-    differing = sorted(
-        said.get(key, f"`{key}`")
-        for key, value in rule.fingerprint.items()
-        if known.get(key) != value
-    )
+    differing = {key for key, value in given.items() if known.get(key) != value}
+    if "granularity" in differing:
+        # only days have one
+        differing.discard("timezone")
+    names = sorted(said.get(key, f"`{key}`") for key in differing)
     return (
-        f"rule {rule.name}: {', '.join(differing)} changed, and figures of both would mix: give "
+        f"rule {rule.name}: {', '.join(names)} changed, and figures of both would mix: give "
         "the rule a new `name` (and set `since`, or all is sent again under the new one), or bring "
         "back what it was"
     )

@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
     from target_planhat.rules import Combine
 
 ALL_APPS = "*"
+DIFFERENT = ""
+"""In place of JSON: the records do not agree."""
 _SHORTEST_DAY = 20 * 3_600_000
 _ADDITIVE = frozenset({"sum", "count"})
 
@@ -88,8 +90,10 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
     if window:
         _clear(db, rule_id, window, combine)
         _remember(db, rule_id, window)
-    _total(db, rule_id, combine, run, replace=window is not None)
-    _tell(db, chosen)
+    replace = window is not None
+    # in this order: what was told before is kept or not by what the totals were
+    _tell(db, chosen, run, replace=replace)
+    _total(db, rule_id, combine, run, replace=replace)
     db.execute(arriving.delete())
     db.execute(staged.delete().where(*chosen))
     db.execute(staged_facts.delete().where(*_read(staged_facts, rule_id, read_at, window)))
@@ -277,36 +281,72 @@ def _together(combine: Combine, old: t.Any, fresh: t.Any) -> sa.ColumnElement[t.
     return later
 
 
-def _tell(db: Database, chosen: list[sa.ColumnElement[bool]]) -> None:
-    """Replace the facts of the totals that arrived."""
+def _tell(db: Database, chosen: list[sa.ColumnElement[bool]], run: int, *, replace: bool) -> None:
+    """Keep the facts of what arrives as its totals are kept: in place of older ones, or added."""
     if db.execute(sa.select(staged_facts.c.rule_id).limit(1)).first() is None:
         return
-    arrived = (
+    before = sa.and_(
+        totals.c.item_id == arriving.c.item_id,
+        totals.c.bucket == arriving.c.bucket,
+        totals.c.app == arriving.c.app,
+    )
+    newer = totals.c.read_at > arriving.c.read_at
+    same_read = sa.and_(totals.c.read_at == arriving.c.read_at, totals.c.run == run)
+    kept = newer if replace else sa.or_(newer, same_read)
+    replaced = (
         sa.select(arriving.c.item_id)
+        .join_from(arriving, totals, before)
         .where(
             arriving.c.item_id == facts.c.item_id,
             arriving.c.bucket == facts.c.bucket,
             arriving.c.app == facts.c.app,
+            ~kept,
         )
         .exists()
     )
-    db.execute(facts.delete().where(arrived))
+    db.execute(facts.delete().where(replaced))
+    outdated = (
+        sa.select(totals.c.item_id)
+        .where(
+            totals.c.item_id == items.c.id,
+            totals.c.bucket == staged.c.bucket,
+            totals.c.app == staged.c.app,
+            totals.c.read_at > staged.c.read_at,
+        )
+        .exists()
+    )
+    db.execute(_told(db, [*chosen, ~outdated]))
+
+
+def _told(db: Database, chosen: list[sa.ColumnElement[bool]]) -> sa.Executable:
+    """Make the statement that adds staged facts to those of their items."""
     item = sa.and_(*(items.c[name] == staged.c[name] for name in ITEM_KEY))
     key = ("rule_id", "read_at", "bucket", "subject", "company", "entity", "app")
     same = sa.and_(*(staged_facts.c[name] == staged.c[name] for name in key))
-    db.execute(
-        facts.insert().from_select(
-            ["item_id", "bucket", "app", "name", "number", "text"],
-            sa.select(
-                items.c.id,
-                staged.c.bucket,
-                staged.c.app,
-                staged_facts.c.name,
-                staged_facts.c.number,
-                staged_facts.c.text,
-            )
-            .join_from(staged_facts, staged, same)
-            .join(items, item)
-            .where(*chosen),
+    names = ["item_id", "bucket", "app", "name", "number", "text"]
+    new = (
+        sa.select(
+            items.c.id,
+            staged.c.bucket,
+            staged.c.app,
+            staged_facts.c.name,
+            staged_facts.c.number,
+            staged_facts.c.text,
         )
+        .join_from(staged_facts, staged, same)
+        .join(items, item)
+        .where(*chosen)
     )
+    statement = db.into(facts).from_select(names, new)
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in facts.primary_key],
+        set_=together(facts.c, statement.excluded),
+    )
+
+
+def together(old: t.Any, new: t.Any) -> dict[str, sa.ColumnElement[t.Any]]:
+    """Add two facts of one name: numbers are summed, texts kept where they agree."""
+    return {
+        "number": old.number + new.number,
+        "text": sa.case((old.text == new.text, old.text), else_=DIFFERENT),
+    }

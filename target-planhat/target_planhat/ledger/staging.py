@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from target_planhat.ledger import settling
-from target_planhat.ledger.settling import Settled
+from target_planhat.ledger.settling import DIFFERENT, Settled
 from target_planhat.ledger.tables import staged, staged_facts
 
 if t.TYPE_CHECKING:
@@ -168,19 +168,13 @@ class Staging:
 
     def _staging_facts(self) -> sa.Executable:
         statement = self._db.into(staged_facts)
-        old, new = staged_facts.c, statement.excluded
         return statement.on_conflict_do_update(
             index_elements=[column.name for column in staged_facts.primary_key],
-            set_={
-                "number": old.number + new.number,
-                "text": sa.case((old.text == new.text, old.text), else_=DIFFERENT),
-            },
+            set_=settling.together(staged_facts.c, statement.excluded),
         )
 
 
 _KEY = ("rule_id", "read_at", "bucket", "subject", "company", "entity", "app")
-DIFFERENT = ""
-"""In place of JSON: the records do not agree."""
 
 
 def _row(key: Key, found: Pending) -> dict[str, t.Any]:
