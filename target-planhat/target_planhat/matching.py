@@ -34,7 +34,7 @@ _NOUNS: dict[Model, str] = {
     "Project": "project",
 }
 # A copy that is older is read anew, though all that is looked for is in it
-_FRESH_MS = 6 * 3_600_000
+_FRESH_MS = 30 * 60_000
 
 
 class Target(t.NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from target_planhat.contributions import Rejection
-from target_planhat.moments import HOUR, Calendar
+from target_planhat.moments import DAY, HOUR, Calendar
 from target_planhat.streams import EVENT_STREAMS, READ_AT, WINDOW_START
 from target_planhat.values import ValueProblem
 
@@ -89,6 +89,9 @@ class Placing:
         found = self._calendar.moment(value)
         if found is None:
             raise ValueProblem(_unreadable(READ_AT))
+        if found > self._started + DAY:
+            # it would outdo every read of the time until then
+            raise ValueProblem(f"`{READ_AT}` is over a day ahead of the clock here")
         if isinstance(value, str):
             self._read = (value, found)
         return found

@@ -167,7 +167,8 @@ class Run:
             for intake in self._intakes:
                 if intake.rule.date != READ_AT:
                     by_stream[intake.rule.stream].append(intake)
-            return Windows(by_stream, self._staging, self.settings.first_moment)
+            since = self.settings.first_moment
+            return Windows(by_stream, self._staging, since=since, started=self.started)
         if stream in NAMED:
             return Names(stream, self.known)
         if stream in {"visitors", "accounts"}:

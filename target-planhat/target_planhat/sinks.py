@@ -12,7 +12,7 @@ from target_planhat.contributions import Rejection
 from target_planhat.errors import TargetError
 from target_planhat.ledger.settling import Window
 from target_planhat.masking import digest
-from target_planhat.moments import Calendar
+from target_planhat.moments import DAY, Calendar
 from target_planhat.values import is_findable
 
 if t.TYPE_CHECKING:
@@ -199,9 +199,14 @@ class Windows:
     fate: Fate | None = "reference"
 
     def __init__(
-        self, intakes: Mapping[str, Sequence[RuleIntake]], staging: Staging, since: int | None
+        self,
+        intakes: Mapping[str, Sequence[RuleIntake]],
+        staging: Staging,
+        *,
+        since: int | None,
+        started: int,
     ) -> None:
-        self._intakes, self._staging = intakes, staging
+        self._intakes, self._staging, self._started = intakes, staging, started
         # rows before `since` are left out, which must not look as if they were gone from Pendo
         self._since = 0 if since is None else since
         self._moment = Calendar(ZoneInfo("UTC")).moment
@@ -216,6 +221,11 @@ class Windows:
                     "those of tap-pendo"
                 )
             start, end, read_at = t.cast("list[int]", moments)
+            if read_at > self._started + DAY:
+                raise TargetError(
+                    f"a record of {SYNC_WINDOWS} was read over a day ahead of the clock here, and "
+                    "would outdo all reads until then: set the clocks of tap and target right"
+                )
             if intake.misfits or end <= self._since:
                 continue
             apps = str(record.get("app_ids") or "*")

@@ -183,14 +183,14 @@ def reads(target: TargetRunner, path: str = "/endusers") -> int:
     return sum((c.path, c.verb) == (path, "GET") for c in target.planhat.calls.log)
 
 
-def test_a_copy_is_kept_for_hours_and_read_anew_for_what_is_not_in_it(
+def test_a_copy_is_kept_for_a_while_and_read_anew_for_what_is_not_in_it(
     target: TargetRunner,
 ) -> None:
     target.run(*whole(event(day(9, 8))))
     once = reads(target)
     assert once > 0
 
-    target.now = NOW + timedelta(hours=5)
+    target.now = NOW + timedelta(minutes=20)
     target.run(*whole(event(day(9, 8), count=2, read=target.now), read=target.now))
     assert reads(target) == once
 

@@ -358,3 +358,26 @@ def test_ids_that_no_ledger_could_find_again_hold_nothing_up(target: TargetRunne
     assert report["rejected"] == 1
     reason = "its ids, and what the action names, are too long together"
     assert report["rules"][0]["reasons"][0]["reason"] == reason
+
+
+def test_reads_far_ahead_of_the_clock_count_nothing_and_outdo_no_read(target: TargetRunner) -> None:
+    ahead = NOW + timedelta(days=2)
+    target.run(*whole(event(day(9, 8), count=9, read=ahead), read=ahead))
+    assert "ahead of the clock" in str(target.error)
+
+    report = target.run(*FEATURES, EVENTS, event(day(9, 8), count=9, read=ahead))
+    assert report["rejected"] == 1
+    target.run(*whole(event(day(9, 8), count=2)))
+    assert target.sums == {U2: 2}
+
+
+def test_an_end_user_who_was_renamed_since_is_known_by_the_new_id(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8))))
+    world = target.planhat.world
+    [found] = [one for one in world.objects("endusers") if one["externalId"] == "u2"]
+    found["externalId"] = "u2 new"
+    target.now = NOW + timedelta(hours=1)
+    report = target.run(*whole(event(day(9, 8), count=3, read=LATER), read=LATER))
+
+    assert report["parked"] == 1
+    assert world.count("failed") == 0
