@@ -73,8 +73,6 @@ class Creator:
         Of those, `absent` are only those that Planhat refused: nothing else hinders that they are
         created. Items are then to be matched again.
         """
-        self._matcher.refresh("companies", 0)
-        self._matcher.refresh("endusers", 0)
         bodies, left = self._bodies(rule, missing)
         fresh = {key: body for key, body in bodies.items() if key not in self._refused}
         self._upsert(list(fresh.values()), list(fresh))
@@ -84,10 +82,18 @@ class Creator:
                 left[item.id] = unmatched._replace(reason=refused)
         return left
 
+    def hindered(
+        self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]
+    ) -> dict[int, Unmatched]:
+        """Say which end users cannot be created, and why; nobody is."""
+        return self._bodies(rule, missing)[1]
+
     def _bodies(
         self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]
     ) -> tuple[dict[str, dict[str, str]], dict[int, Unmatched]]:
         """Make the bodies of those that can be created, and say why the others can't be."""
+        self._matcher.refresh("companies", 0)
+        self._matcher.refresh("endusers", 0)
         subjects = {item.subject for item, _ in missing}
         emails = self._known.described("visitor", EMAIL, subjects)
         names = self._known.described("visitor", NAME, subjects)

@@ -62,12 +62,8 @@ class Preparation:
         for rule_id, rule in rules:
             for block in self._items.open_of(rule_id):
                 due = [item for item in block if self._waits(rule, item) is None]
-                matched = self._matched(rule, due)
-                found.update(
-                    f"rule {rule.name}: {m.reason}"
-                    for m in matched.values()
-                    if isinstance(m, Unmatched)
-                )
+                left = self._unmatched(rule, due)
+                found.update(f"rule {rule.name}: {m.reason}" for m in left.values())
         if found:
             reasons = "; ".join(
                 f"{reason} ({count} items)" for reason, count in found.most_common(_REASONS)
@@ -86,6 +82,18 @@ class Preparation:
         if settings.settle_hours and item.ends + settings.settle_hours * _HOUR_MS > self._now():
             return "waiting", "its hour or day is not over for `settle_hours` yet"
         return None
+
+    def _unmatched(self, rule: Rule, items: Sequence[Item]) -> dict[int, Unmatched]:
+        """Say which items have no match, and would have none if all were created that can be."""
+        matched = self._matcher.match(rule, items)
+        missing = {i.id: (i, m) for i in items if isinstance(m := matched[i.id], Unmatched)}
+        left = {id_: unmatched for id_, (_, unmatched) in missing.items()}
+        if self._creator is None or rule.model != "EndUser":
+            return left
+        absent = [(item, unmatched) for item, unmatched in missing.values() if unmatched.absent]
+        created = {item.id for item, _ in absent}
+        hindered = self._creator.hindered(rule, absent)
+        return {id_: m for id_, m in left.items() if id_ not in created} | hindered
 
     def _matched(self, rule: Rule, items: Sequence[Item]) -> dict[int, Target | Unmatched]:
         """Match items, creating end users if that is wished."""

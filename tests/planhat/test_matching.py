@@ -490,3 +490,18 @@ def test_nobody_is_created_unless_that_is_set(
     assert creations(target) == []
     assert all("companyExternalId" not in body and "cId" not in body for body in posted(target))
     assert len(posted(target)) == (1 if unmatched == "send" else 0)
+
+
+def test_unmatched_fail_creates_nobody_where_someone_else_cannot_be(target: TargetRunner) -> None:
+    people = (VISITORS, NEW)
+    new, lost = event(day(9, 8), "new"), event(day(9, 8), "lost", account="nowhere")
+    create(target, *people, *whole(new, lost), unmatched="fail")
+    assert "nothing is sent" in str(target.error)
+    assert creations(target) == []
+
+    read = NOW + timedelta(hours=1)
+    target.now = read
+    rows = event(day(9, 8), "new", read=read)
+    create(target, *people, *whole(rows, read=read), unmatched="fail")
+    assert target.error is None
+    assert target.sums == {("new", "Export", DAY): 1}
