@@ -9,13 +9,14 @@ import subprocess
 import sys
 import typing as t
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from tap_pendo import client as tap_client
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import UTC, from_text
+from tap_pendo.windows import UTC, Grid, Window, from_text
 
 from tests.conftest import Output, TapRunner
 from tests.sink import EVENTS, Sink
@@ -39,18 +40,23 @@ USES = {
 }
 WORKERS = 3
 DAYS = 12
+DAYS_OF_UTC = Grid("day", ZoneInfo("UTC"))
 
 
 class Killable:
-    """A tap on a small world that stands still, and what a whole run of it writes."""
+    """A tap on a small world that stands still, and what a whole run of it writes.
+
+    It reads up to the end of `time`: the clock of a killed process goes on, and may pass the hour.
+    """
 
     def __init__(
-        self, tap: TapRunner, folder: Path, start: datetime, streams: tuple[str, ...]
+        self, tap: TapRunner, folder: Path, time: Window, streams: tuple[str, ...]
     ) -> None:
-        self.tap, self.start, self.streams = tap, start, streams
+        self.tap, self.start, self.streams = tap, time.start, streams
         settings = {
             **tap.config,
-            "start_date": start.isoformat(),
+            "start_date": time.start.isoformat(),
+            "end_date": time.end.isoformat(),
             "aggregations": [USES],
             "lookback_days": 0,
             "lookback_hours": 0,
@@ -86,8 +92,8 @@ def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     now = datetime.now(UTC).replace(microsecond=0)
     with serve(World(events_per_day=200, visitors=150, accounts=40)) as pendo, _at(now):
         pendo.clock.set(now.isoformat())
-        start = now.replace(hour=0, minute=0, second=0) - timedelta(days=DAYS)
-        yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("kills"), start, STREAMS)
+        time = Window(_midnight(now) - timedelta(days=DAYS), now.replace(minute=0, second=0))
+        yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("kills"), time, STREAMS)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +102,12 @@ def piecewise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     now = datetime.now(UTC).replace(microsecond=0)
     with serve(World(events_per_day=80, visitors=120, accounts=40)) as pendo, _at(now):
         pendo.clock.set(now.isoformat())
-        start = now.replace(hour=0, minute=0, second=0) - timedelta(days=2)
-        yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("pieces"), start, PIECEWISE)
+        time = Window(_midnight(now) - timedelta(days=2), DAYS_OF_UTC.closed(now))
+        yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("pieces"), time, PIECEWISE)
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0)
 
 
 @contextlib.contextmanager
