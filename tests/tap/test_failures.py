@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import typing as t
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from tap_pendo.windows import UTC
@@ -248,7 +248,7 @@ def test_a_signal_ends_the_run_with_whole_lines_and_the_last_state(
     tap.pendo.faults.add(delay)
     now = datetime.now(UTC)
     tap.pendo.clock.set(now.isoformat())
-    config = {**tap.config, "start_date": f"{now:%Y}-{now:%m}-01", "concurrency": 1}
+    config = {**tap.config, "start_date": (now - timedelta(days=20)).isoformat(), "concurrency": 1}
     (tmp_path / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "tap_pendo", "--config", str(tmp_path / "config.json")]
     with subprocess.Popen(
