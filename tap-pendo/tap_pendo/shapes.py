@@ -13,6 +13,8 @@ import re
 import typing as t
 from datetime import datetime
 
+from msgspec import Meta
+
 from tap_pendo.windows import UTC, from_ms, from_text, to_text
 
 if t.TYPE_CHECKING:
@@ -23,6 +25,7 @@ if t.TYPE_CHECKING:
 JsonSchema = dict[str, t.Any]
 EXTRA = "extra"
 _INT64 = 2**63
+_END = 253402300800000  # year 10000 in epoch ms, which no date-time can hold
 # Pendo writes "never" as 0 or as a date in year 1
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -33,10 +36,15 @@ class MisfitError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Type:
-    """A field's type: its JSON schema and the conversion into it."""
+    """A field's type: its JSON schema and the conversion into it.
+
+    `sent` is the Python type of what Pendo sends as a rule: such values need no more than to be
+    checked (times: to be written as text). None if only `fit` can tell.
+    """
 
     schema: JsonSchema
     fit: Fit
+    sent: t.Any = None
 
 
 def _string(value: t.Any) -> str:
@@ -99,14 +107,21 @@ def _anything(value: t.Any) -> t.Any:
 
 
 _NULL = "null"
-STRING = Type({"type": ["string", _NULL]}, _string)
-INTEGER = Type({"type": ["integer", _NULL]}, _integer)
-NUMBER = Type({"type": ["number", _NULL]}, _number)
-BOOLEAN = Type({"type": ["boolean", _NULL]}, _boolean)
-TIME = Type({"type": ["string", _NULL], "format": "date-time"}, _time)
+_TEXTS = list[str | None]
+STRING = Type({"type": ["string", _NULL]}, _string, str)
+INTEGER = Type(
+    {"type": ["integer", _NULL]}, _integer, t.Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)]
+)
+NUMBER = Type({"type": ["number", _NULL]}, _number, float)
+BOOLEAN = Type({"type": ["boolean", _NULL]}, _boolean, bool)
+TIME = Type(
+    {"type": ["string", _NULL], "format": "date-time"}, _time, t.Annotated[int, Meta(gt=0, lt=_END)]
+)
 # "object" among the types makes target-postgres choose JSONB, which holds any of them
 ANY = Type(
-    {"type": ["string", "integer", "number", "boolean", "object", "array", _NULL]}, _anything
+    {"type": ["string", "integer", "number", "boolean", "object", "array", _NULL]},
+    _anything,
+    t.Any,
 )
 
 
@@ -250,4 +265,6 @@ def array(items: Type) -> Type:
         return [None if item is None else items.fit(item) for item in value]
 
     # Typed as JSON: an SQL array could hold no items that are objects
-    return Type({"type": ["array", _NULL], "items": items.schema}, fit)
+    return Type(
+        {"type": ["array", _NULL], "items": items.schema}, fit, _TEXTS if items is STRING else None
+    )

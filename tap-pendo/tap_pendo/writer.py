@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 import typing as t
+from datetime import datetime
 
 import msgspec
 from singer_sdk.singerlib import Message, RecordMessage
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+
+from tap_pendo.windows import UTC
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BLOCK = 256 * 1024
 
@@ -22,7 +28,8 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
+        encoder = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+        self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
         self._buffer = bytearray()
 
     def serialize_message(self, message: Message) -> bytes:
@@ -46,6 +53,21 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
             line["version"] = message.version
         self._buffer += self._encode(line)
         self._buffer += b"\n"
+        if len(self._buffer) >= _BLOCK:
+            self.flush()
+
+    def write_records(self, stream: str, records: Sequence[t.Any], version: int | None) -> None:
+        """Take records of one stream, as RECORD messages that are extracted now."""
+        if not records:
+            return
+        head = b'{"type":"RECORD","stream":' + self._encode(stream) + b',"record":'
+        tail = b',"time_extracted":' + self._encode(datetime.now(UTC))
+        if version is not None:
+            tail += b',"version":' + self._encode(version)
+        tail += b"}\n"
+        # JSON holds no line feed: those there are stand between two records
+        lines = self._encode_lines(records)[:-1]
+        self._buffer += head + lines.replace(b"\n", tail + head) + tail
         if len(self._buffer) >= _BLOCK:
             self.flush()
 

@@ -129,7 +129,11 @@ class AggregationRows:
         self._seen: set[int] = set()
         self.taken = self.keyless = self.repeated = 0
 
-    def record(self, raw: Raw, stamps: Record) -> Record | None:
+    def records(self, block: list[Raw], stamps: Record) -> list[Record]:
+        """Convert rows; without those that lack their key."""
+        return [record for raw in block if (record := self._record(raw, stamps))]
+
+    def _record(self, raw: Raw, stamps: Record) -> Record | None:
         """Convert a row; a text in its key that is missing becomes the empty text.
 
         None if another part of its key is missing.
@@ -176,15 +180,13 @@ class SnapshotStream(WholeStream):
             self._schema = self._columns.schema
         return self._schema
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield the rows of one answer."""
         self._stream_version = self._tap.initialized_at
         stamps = {READ_AT: to_text(self.run.now())}
         rows = AggregationRows(self._pipeline, self._columns.shape)
-        for raw in self.fetched(lambda: self.answered(self._pipeline.body())):
-            record = rows.record(raw, stamps)
-            if record is not None:
-                yield record
+        for block in self.fetched(lambda: self.answered(self._pipeline.body())):
+            yield rows.records(block, stamps)
         if problem := rows.problem():
             self.logger.warning("%s: %s", self.name, problem)
         self._activates = not self.dry_run
@@ -216,7 +218,7 @@ class BucketRead(PlainRead):
         try:
             for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
                 self._check_start()
-                batch = [record for raw in block if (record := rows.record(raw, stamps))]
+                batch = rows.records(block, stamps)
                 self.rows.rows += len(batch)
                 yield batch
         except UnavailableError as error:

@@ -15,7 +15,7 @@ from tap_pendo.planning import Planned
 from tap_pendo.streams.base import PendoStream, Record, object_schema
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from singer_sdk.tap_base import Tap
 
@@ -33,8 +33,8 @@ class Follower(t.Protocol):
     def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
         """Get ready for a read of the parent: its version, what each record carries, traffic."""
 
-    def take(self, row: Record) -> None:
-        """Take a row of the parent, as Pendo sent it."""
+    def take(self, rows: Sequence[Record]) -> None:
+        """Take rows of the parent, as Pendo sent them."""
 
     def complete(self, *, whole: bool) -> None:
         """Take note that the read has ended well; `whole` if no row can be missing."""
@@ -56,13 +56,12 @@ class DerivedStream(PendoStream):
         self.primary_keys = row.keys
         self._stamps: Record = {}
         self._on = False
-        self._parent_traffic = self.traffic
         if stamps:
             self.replication_key = next(iter(stamps))
         else:
             self.forced_replication_method = REPLICATION_FULL_TABLE
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield nothing: the rows come with the parent's."""
         return iter(())
 
@@ -74,7 +73,7 @@ class DerivedStream(PendoStream):
     def begin(self, version: int | None, stamps: Record, traffic: Traffic) -> None:
         """Get ready for a read of the parent."""
         self._stream_version, self._stamps, self._on = version, stamps, self.selected
-        self._parent_traffic = traffic
+        self.source = traffic
         self.progress.start()
 
     def report(self) -> None:
@@ -85,15 +84,12 @@ class DerivedStream(PendoStream):
         if self._on:
             self.tell(status)
 
-    def take(self, row: Record) -> None:
-        """Write what is made of a row of the parent."""
+    def take(self, rows: Sequence[Record]) -> None:
+        """Write what is made of rows of the parent."""
         if self._on:
-            for raw in self.row.derive(row):
-                record = self.keyed(self.row.shape.record(raw))
-                if record is not None:
-                    self.progress.rows += 1
-                    record = self.fitting({**record, **self._stamps}, self._parent_traffic)
-                    self._write_record_message(record)
+            found = (raw for row in rows for raw in self.row.derive(row))
+            records = (self.keyed(self.row.shape.record(raw)) for raw in found)
+            self.write([{**record, **self._stamps} for record in records if record is not None])
 
     def complete(self, *, whole: bool) -> None:
         """Activate the version of a whole read."""
@@ -119,9 +115,9 @@ class UsersStream(PendoStream):
         del version, stamps, traffic
         self._open += 1
 
-    def take(self, row: Record) -> None:
-        """Gather the users that a row names."""
-        for user in deriving.users(row):
+    def take(self, rows: Sequence[Record]) -> None:
+        """Gather the users that rows name."""
+        for user in (user for row in rows for user in deriving.users(row)):
             said = {name: value for name, value in user.items() if value not in (None, "")}
             self._found.setdefault(str(user["id"]), {}).update(said)
 
@@ -134,13 +130,11 @@ class UsersStream(PendoStream):
         del counting
         return Planned(calls=0)
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield the users found in this run."""
         self._stream_version = self._tap.initialized_at
-        for user in self._found.values():
-            record = self.keyed(self.row.shape.record(user))
-            if record is not None:
-                yield self.storable(record)
+        records = (self.keyed(self.row.shape.record(user)) for user in self._found.values())
+        yield [self.storable(record) for record in records if record is not None]
         self.tell_keyless()
         self.progress.freshness = 0.0
         if self._found and not self._open and not self.dry_run:

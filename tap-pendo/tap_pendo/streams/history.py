@@ -15,12 +15,12 @@ from tap_pendo.aggregation import ANONYMOUS
 from tap_pendo.deriving import rows_of_list
 from tap_pendo.errors import RefusedError, StreamError, ThrottledError, UnavailableError
 from tap_pendo.prefetch import in_order
-from tap_pendo.streams.base import ROW_ID, Record, object_schema
+from tap_pendo.streams.base import ROW_ID, AnyRecord, Record, as_dict, object_schema
 from tap_pendo.streams.windowed import WINDOW_READ_AT, PlainRead, Read, WindowedStream
 from tap_pendo.windows import DAY, Grid, Window, from_text, to_ms, to_text
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from singer_sdk.tap_base import Tap
@@ -180,7 +180,7 @@ class VisitorHistoryStream(WindowedStream):
         self._given = begun["rows"]
         return begun
 
-    def given(self, read: Read, batch: list[Record]) -> None:
+    def given(self, read: Read, batch: Sequence[AnyRecord]) -> None:
         """Note from time to time behind which visitor another run would go on."""
         self._given += len(batch)
         self._visitors += bool(batch)
@@ -188,7 +188,7 @@ class VisitorHistoryStream(WindowedStream):
             begun = {
                 "window_start": to_text(read.window.start),
                 "read_at": to_text(read.read_at),
-                "visitor_id": batch[-1]["visitor_id"],
+                "visitor_id": as_dict(batch[-1])["visitor_id"],
                 "rows": self._given,
             }
             self.mark(**{"begun": begun, _ANONYMOUS: self._everybody})

@@ -40,19 +40,23 @@ class ListStream(WholeStream):
         self._followers = followers
         self._whole = self._partly = False
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield the list's rows, those of the chosen apps only where rows have apps."""
         self._stream_version = self._tap.initialized_at
         for follower in self._followers:
             follower.begin(self._stream_version, {}, self.traffic)
         empty = True
-        for raw in self.fetched(self.rows):
-            empty = False
-            record = self.record(raw)
-            if record is not None and self.wanted(record):
-                for follower in self._followers:
-                    follower.take(raw)
-                yield record
+        for block in self.fetched(self.rows):
+            empty = empty and not block
+            rows, records = [], []
+            for raw in block:
+                record = self.record(raw)
+                if record is not None and self.wanted(record):
+                    rows.append(raw)
+                    records.append(record)
+            for follower in self._followers:
+                follower.take(rows)
+            yield records
         self.tell_keyless()
         if empty:
             self.logger.warning("%s: Pendo sent an empty list; nothing is marked", self.name)

@@ -112,19 +112,15 @@ class PeopleStream(PendoStream):
             )
         return self._schema
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield changed rows, then move the bookmark: never past what Pendo may still change."""
         started = self.run.now()
         since = self._since(self.stream_state)
         stamps = {"read_at": to_text(started)}
         for follower in self._followers:
             follower.begin(None, stamps, self.traffic)
-        for row in self.fetched(lambda: self._pages(since)):
-            record = self.keyed(self._record(row))
-            if record is not None:
-                for follower in self._followers:
-                    follower.take(row)
-                yield {**record, **stamps}
+        for block in self.fetched(lambda: self._pages(since)):
+            yield self._converted(block, stamps)
         self.tell_keyless()
         for follower in self._followers:
             follower.complete(whole=False)
@@ -135,6 +131,18 @@ class PeopleStream(PendoStream):
             self.mark(**{_ANONYMOUS: self.run.settings.include_anonymous_visitors})
         self.mark(**{_FOLLOWED: self._selected_names()})
         self.read_complete()
+
+    def _converted(self, block: list[Record], stamps: Record) -> list[Record]:
+        """Convert rows; those with a key are for the followers too."""
+        rows, records = [], []
+        for row in block:
+            record = self.keyed(self._record(row))
+            if record is not None:
+                rows.append(row)
+                records.append({**record, **stamps})
+        for follower in self._followers:
+            follower.take(rows)
+        return records
 
     def planned(self, counting: Counting) -> Planned:
         """Pages of what has changed since the bookmark."""

@@ -98,7 +98,7 @@ class ReportResultsStream(WholeStream):
         """Put a row in its column."""
         return {"row": row}
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield the rows of each report; equal rows of one are numbered."""
         if not self._report_ids:
             self.logger.warning("%s: `report_ids` names no report; nothing is read", self.name)
@@ -106,12 +106,15 @@ class ReportResultsStream(WholeStream):
         read_at = to_text(self.run.now())
         for report_id in self._report_ids:
             seen: dict[str, int] = {}
-            for row in self.fetched(partial(self._blocks, report_id)):
-                identity = grouping.row_id("report_results", [report_id, row])
-                ordinal = seen[identity] = seen.get(identity, -1) + 1
-                row_id = grouping.row_id(identity, [ordinal]) if ordinal else identity
-                stamps = {"report_id": report_id, "row_id": row_id, "read_at": read_at}
-                yield {**self.record(row), **stamps}
+            for rows in self.fetched(partial(self._blocks, report_id)):
+                records = []
+                for row in rows:
+                    identity = grouping.row_id("report_results", [report_id, row])
+                    ordinal = seen[identity] = seen.get(identity, -1) + 1
+                    row_id = grouping.row_id(identity, [ordinal]) if ordinal else identity
+                    stamps = {"report_id": report_id, "row_id": row_id, "read_at": read_at}
+                    records.append({**self.record(row), **stamps})
+                yield records
         self._activates = bool(self._report_ids) and not self.dry_run
         self.read_complete()
 
@@ -152,7 +155,7 @@ class OneReportStream(ReportResultsStream):
         except StreamError:
             return Shape()
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield the rows; they are not needed again."""
         yield from super().read()
         self._reports.forget(self._report_ids[0])

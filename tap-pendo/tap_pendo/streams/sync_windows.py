@@ -46,7 +46,7 @@ class SyncWindowsStream(PendoStream):
         self.primary_keys = ("stream", "window_start", "window_end", "app_ids")
         self.replication_key = "read_at"
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[list[Record]]:
         """Yield nothing: no window has been read yet."""
         return iter(())
 
@@ -67,17 +67,15 @@ class SyncWindowsStream(PendoStream):
         """Write the row of a complete read."""
         if not self.selected:
             return
-        self.progress.rows += 1
         self.progress.windows += 1
-        self._write_record_message(
-            {
-                "stream": stream,
-                "window_start": to_text(read.window.start),
-                "window_end": to_text(read.window.end),
-                "app_ids": app_ids,
-                "read_at": to_text(read.read_at),
-                "rows": read.rows.rows,
-                "num_events": read.rows.num_events,
-                "calls": read.traffic.calls,
-            }
-        )
+        record: Record = {
+            "stream": stream,
+            "window_start": to_text(read.window.start),
+            "window_end": to_text(read.window.end),
+            "app_ids": app_ids,
+            "read_at": to_text(read.read_at),
+            "rows": read.rows.rows,
+            "num_events": read.rows.num_events,
+            "calls": read.traffic.calls,
+        }
+        self.write([record])

@@ -11,7 +11,7 @@ from tap_pendo.errors import StreamError
 from tap_pendo.planning import Planned, Windows, windowed
 from tap_pendo.prefetch import in_order
 from tap_pendo.shapes import TIME
-from tap_pendo.streams.base import PendoStream, Record
+from tap_pendo.streams.base import AnyRecord, PendoStream, Record
 from tap_pendo.traffic import Traffic
 from tap_pendo.windows import Length, Marks, Plan, from_text, plan, to_text
 
@@ -60,7 +60,7 @@ class Read(t.Protocol):
     def large(self) -> bool:
         """Whether the next window had better be shorter."""
 
-    def batches(self) -> Iterator[list[Record]]:
+    def batches(self) -> Iterator[Sequence[AnyRecord]]:
         """Yield the window's records."""
 
 
@@ -130,7 +130,7 @@ class WindowedStream(PendoStream):
         del state
         return None
 
-    def given(self, read: Read, batch: list[Record]) -> None:
+    def given(self, read: Read, batch: Sequence[AnyRecord]) -> None:
         """Take note of records of a window that are out."""
 
     @property
@@ -145,7 +145,7 @@ class WindowedStream(PendoStream):
             return self._grid.ceil(settings.start_date)
         return self._grid.floor(self._mark("start") or settings.default_start(now))
 
-    def read(self) -> Iterator[Record]:
+    def read(self) -> Iterator[Sequence[AnyRecord]]:
         """Yield the rows of each window in turn; when one is whole, move the marks."""
         self._start, self._plan = self._decided(self.run.now())
         self._marks = self._plan.marks
@@ -159,7 +159,7 @@ class WindowedStream(PendoStream):
         for read, batches in ahead:
             self._window = read.window
             for batch in batches:
-                yield from batch
+                yield batch
                 self.given(read, batch)
                 self._tell()
                 self.run.look()
