@@ -154,13 +154,15 @@ class PendoClient:
         body: dict[str, t.Any],
         traffic: Traffic | None = None,
         tries: int | None = None,
-    ) -> Iterator[list[decoding.Row]]:
+        decode: decoding.Decode = decoding.plain,
+    ) -> Iterator[list[t.Any]]:
         """POST an aggregation; yield blocks of its rows as they arrive.
 
         Args:
             body: the request, from `aggregation`.
             traffic: where it is counted.
             tries: how often to ask, if Pendo does not answer; answers 429 have tries of their own.
+            decode: makes rows of their JSON.
 
         Raises:
             BrokenBodyError: the answer broke off; what was yielded before is whole.
@@ -168,7 +170,7 @@ class PendoClient:
         counted = traffic or Traffic()
         with self._key_questioned():
             opened = self._retried(lambda: self._posted(body, counted), counted, tries)
-        yield from _blocks(opened, counted)
+        yield from _blocks(opened, counted, decode)
 
     def all_rows(
         self,
@@ -180,7 +182,7 @@ class PendoClient:
         counted = traffic or Traffic()
 
         def read() -> list[decoding.Row]:
-            blocks = _blocks(self._posted(body, counted), counted)
+            blocks = _blocks(self._posted(body, counted), counted, decoding.plain)
             return [row for block in blocks for row in block]
 
         with self._key_questioned():
@@ -324,7 +326,9 @@ def _log_wait(error: UnavailableError, failures: int, wait: float) -> None:
     logger.warning("%s; try %d in %.0f s", error, failures + 1, wait)
 
 
-def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decoding.Row]]:
+def _blocks(
+    opened: requests.Response, traffic: Traffic, decode: decoding.Decode
+) -> Iterator[list[t.Any]]:
     """Read an answer to its end."""
 
     def chunks() -> Iterator[bytes]:
@@ -334,7 +338,7 @@ def _blocks(opened: requests.Response, traffic: Traffic) -> Iterator[list[decodi
 
     with opened:
         try:
-            yield from decoding.blocks(chunks(), traffic.note)
+            yield from decoding.blocks(chunks(), traffic.note, decode)
         except requests.RequestException as error:
             raise BrokenBodyError(f"the answer broke off ({_reason(error)})") from error
 

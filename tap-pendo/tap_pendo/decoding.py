@@ -11,10 +11,12 @@ from tap_pendo import mending
 from tap_pendo.errors import BrokenBodyError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Row = dict[str, t.Any]
 Note = t.Callable[[str, int], None]
+Decode = t.Callable[[bytes, t.Callable[[], None]], list[t.Any]]
+"""Decodes a list of rows, and calls back if it had to mend what JSON lacks."""
 
 # A quote inside a JSON string is escaped, so an unescaped "results" here is the key itself.
 _RESULTS = re.compile(rb'(?<!\\)"results"\s*:\s*\[')
@@ -27,13 +29,30 @@ _BLOCK = 256 * 1024
 NUL = b"\\u0000"
 _GUESSES = 8
 _rows = msgspec.json.Decoder(list[Row])
-_envelope = msgspec.json.Decoder(dict[str, t.Any])
+
+
+class _Envelope(msgspec.Struct):
+    results: msgspec.Raw = msgspec.Raw(b"null")
+    start_time: t.Any = msgspec.field(default=None, name="startTime")
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def plain(data: bytes, on_odd: Callable[[], None]) -> list[Row]:
+    """Decode rows as dicts.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or not a list of objects.
+    """
+    return mending.decode(data, _rows, on_odd)
 
 
 def blocks(
     chunks: Iterable[bytes],
     note: Note = lambda _name, _value: None,
-) -> Iterator[list[Row]]:
+    decode: Decode = plain,
+) -> Iterator[list[t.Any]]:
     """Yield the rows of `{"results": [row, …], …}`, a block of about 256 KiB at a time.
 
     Memory and time stay linear, also for one row of many megabytes. `note` is called with
@@ -43,6 +62,12 @@ def blocks(
     Raises:
         BrokenBodyError: the body ends early or is not JSON; all rows yielded before are whole.
     """
+
+    def rows_of(data: bytes) -> list[t.Any]:
+        if NUL in data:
+            note("nul", 1)
+        return decode(data, lambda: note("odd", 1))
+
     buffer = bytearray()
     inside = False
     ready = _BLOCK
@@ -52,16 +77,12 @@ def blocks(
         if not inside:
             inside = _enter(buffer, searched, note)
         if inside and len(buffer) >= ready:
-            if NUL in buffer:
-                note("nul", 1)
-            rows = _cut(buffer, note)
+            rows = _cut(buffer, rows_of)
             # a row that fills the buffer is looked at again when there is twice as much of it
             ready = _BLOCK if rows else 2 * len(buffer)
             if rows:
                 yield rows
-    if NUL in buffer:
-        note("nul", 1)
-    rows = _tail(buffer, inside=inside, note=note)
+    rows = _tail(buffer, rows_of, inside=inside, note=note)
     if rows:
         yield rows
 
@@ -78,7 +99,7 @@ def _enter(buffer: bytearray, searched: int, note: Note) -> bool:
     return True
 
 
-def _cut(buffer: bytearray, note: Note) -> list[Row]:
+def _cut(buffer: bytearray, rows_of: Callable[[bytes], list[t.Any]]) -> list[t.Any]:
     """Take the whole rows at the buffer's front; none if one row fills it.
 
     A prefix of a valid array, closed with `]`, is valid JSON only when the cut is between two
@@ -90,19 +111,19 @@ def _cut(buffer: bytearray, note: Note) -> list[Row]:
         if at < 0:
             break
         try:
-            return _take(buffer, at + 1, note)
+            return _take(buffer, at + 1, rows_of)
         except msgspec.DecodeError:
             continue
     end = _last_row_end(buffer)
     try:
-        return _take(buffer, end, note) if end else []
+        return _take(buffer, end, rows_of) if end else []
     except msgspec.DecodeError as error:
         raise BrokenBodyError("the answer holds a row that is not JSON") from error
 
 
-def _take(buffer: bytearray, end: int, note: Note) -> list[Row]:
+def _take(buffer: bytearray, end: int, rows_of: Callable[[bytes], list[t.Any]]) -> list[t.Any]:
     """Decode the rows before `end`, and drop them with the comma behind."""
-    rows = mending.decode(b"[" + buffer[:end] + b"]", _rows, lambda: note("odd", 1))
+    rows = rows_of(b"[" + buffer[:end] + b"]")
     comma = buffer.find(b",", end)
     del buffer[: comma + 1 if comma >= 0 else end]
     return rows
@@ -122,14 +143,20 @@ def _last_row_end(buffer: bytearray) -> int:
     return end
 
 
-def _tail(buffer: bytearray, *, inside: bool, note: Note) -> list[Row]:
+def _tail(
+    buffer: bytearray,
+    rows_of: Callable[[bytes], list[t.Any]],
+    *,
+    inside: bool,
+    note: Note,
+) -> list[t.Any]:
     """Decode what is left, which must close the array and the envelope."""
     text = b'{"results":[' + buffer if inside else bytes(buffer)
     try:
         envelope = mending.decode(text, _envelope, lambda: note("odd", 1))
-        results, start_time = envelope.get("results"), envelope.get("startTime")
-        if isinstance(start_time, int):
-            note("start_time", start_time)
-        return [] if results is None else msgspec.convert(results, list[Row])
+        if isinstance(envelope.start_time, int):
+            note("start_time", envelope.start_time)
+        results = bytes(envelope.results)
+        return [] if results == b"null" else rows_of(results)
     except msgspec.MsgspecError as error:
         raise BrokenBodyError("the answer ended early, or is not JSON") from error

@@ -6,6 +6,7 @@ Pendo gives event rows no key (pendo-api.md §5.3).
 from __future__ import annotations
 
 import hashlib
+import operator
 import typing as t
 
 import msgspec
@@ -20,6 +21,7 @@ if t.TYPE_CHECKING:
 
 Row = dict[str, t.Any]
 Key = tuple[t.Any, ...]
+Group = list[t.Any]
 
 # A new version changes every row_id: a CHANGELOG line, and a full refresh of the streams.
 ROW_ID_VERSION = 1
@@ -36,8 +38,16 @@ def sort_key(names: Sequence[str]) -> Callable[[Row], Key]:
     return key
 
 
+def plain(key: Key) -> Key:
+    """Write a place with "" for null."""
+    return tuple("" if value is None else value for value in key)
+
+
 def before(left: Key, right: Key) -> bool:
-    """Compare two places as Pendo sorts: nothing < booleans < numbers < strings, by code point."""
+    """Compare two places as Pendo sorts: nothing < booleans < numbers < strings, by code point.
+
+    Null and "" are alike: nothing.
+    """
     try:
         return left < right
     except TypeError:
@@ -45,7 +55,7 @@ def before(left: Key, right: Key) -> bool:
 
 
 def _ranked(value: t.Any) -> tuple[int, t.Any]:
-    if value == "":
+    if value in (None, ""):
         return 0, ""
     if isinstance(value, bool):
         return 1, value
@@ -55,30 +65,52 @@ def _ranked(value: t.Any) -> tuple[int, t.Any]:
 
 
 def adjacent(
-    rows: Iterable[Row], key: Callable[[Row], Key]
-) -> Iterator[tuple[Key, list[Row], bool]]:
+    blocks: Iterable[Sequence[t.Any]], key: Callable[[t.Any], Key]
+) -> Iterator[tuple[list[Group], bool]]:
     """Gather rows of one key that follow each other.
 
     Yields:
-        Key, rows, and whether these are the last ones (an answer may be cut inside them).
+        Groups, and whether this is the last one (an answer may be cut inside it).
 
     Raises:
         UnsortedError: a row comes after one that should follow it.
     """
-    held: list[Row] = []
-    held_key: Key = ()
-    for row in rows:
-        place = key(row)
-        if not held or place == held_key:
-            held_key = place
-            held.append(row)
-        elif before(held_key, place):
-            yield held_key, held, False
-            held_key, held = place, [row]
+    held: Group = []
+    place: Key = ()
+    for block in blocks:
+        places = [place, *map(key, block)]
+        if _all_behind(places):
+            groups = [held, *([row] for row in block)]
         else:
-            raise UnsortedError
+            groups = [held]
+            for before_it, at, row in zip(places, places[1:], block, strict=False):
+                if at == before_it or not _behind(before_it, at):
+                    groups[-1].append(row)
+                else:
+                    groups.append([row])
+        place, held = places[-1], groups.pop()
+        if groups and not groups[0]:
+            del groups[0]
+        if groups:
+            yield groups, False
     if held:
-        yield held_key, held, True
+        yield [held], True
+
+
+def _all_behind(places: list[Key]) -> bool:
+    """Whether each place is behind the one before: the rule, and fast to see."""
+    try:
+        return all(map(operator.lt, places, places[1:]))
+    except TypeError:
+        return False
+
+
+def _behind(held: Key, place: Key) -> bool:
+    if before(held, place):
+        return True
+    if before(place, held):
+        raise UnsortedError
+    return False
 
 
 def row_id(stream: str, values: Iterable[t.Any]) -> str:
@@ -86,15 +118,22 @@ def row_id(stream: str, values: Iterable[t.Any]) -> str:
 
     Null, missing and "" are alike; floats count by their repr.
     """
-    plain = [_plain(value) for value in values]
-    text = _encode([ROW_ID_VERSION, stream, plain])
+    plain = [
+        None if value == "" else repr(value) if isinstance(value, float) else value
+        for value in values
+    ]
+    return _hashed(_encode((ROW_ID_VERSION, stream, plain)))
+
+
+def row_id_of_texts(stream: str, values: Sequence[t.Any]) -> str:
+    """Do what `row_id` does, faster, for values without floats."""
+    text = _encode((ROW_ID_VERSION, stream, values))
+    # a text that ends in a quote looks like "" too, and does no harm
+    return row_id(stream, values) if b'""' in text else _hashed(text)
+
+
+def _hashed(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
-def _plain(value: t.Any) -> t.Any:
-    if value == "":
-        return None
-    return repr(value) if isinstance(value, float) else value
 
 
 _COMBINE: dict[str, Callable[[t.Any], t.Any]] = {"sum": sum, "min": min, "max": max}
@@ -133,7 +172,7 @@ def _first_values(records: Sequence[Row]) -> Row:
     result: Row = {}
     for record in records:
         for name, value in record.items():
-            if result.get(name) in (None, ""):
+            if value is not None and result.get(name) in (None, ""):
                 result[name] = value
     return result
 

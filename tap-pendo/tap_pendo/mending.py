@@ -36,9 +36,9 @@ def decode(data: bytes, decoder: msgspec.json.Decoder[T], on_odd: Callable[[], N
             raise
     try:
         value = _whole(json.loads(data, parse_constant=str))
+        mended = decoder.decode(json.dumps(value, allow_nan=False).encode())
     except ValueError as error:
         raise msgspec.DecodeError(str(error)) from error
-    mended = msgspec.convert(value, decoder.type)
     on_odd()
     return mended
 

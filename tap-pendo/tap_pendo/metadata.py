@@ -36,7 +36,7 @@ _TYPES = {
     "boolean": BOOLEAN,
     "integer": INTEGER,
     "float": NUMBER,
-    "list": Type({"type": ["array", "null"]}, _list),
+    "list": Type({"type": ["array", "null"]}, _list, list),
 }
 # Pendo's own times, known even where the description lacks them
 _AUTO = dict.fromkeys(
@@ -96,14 +96,15 @@ class Metadata:
                 misfits[f"metadata.{group}"] = values
                 continue
             fitted[group] = out = dict(values)
-            for name in types.keys() & values.keys():
-                if values[name] is None:
+            for name, value in values.items():
+                kind = types.get(name)
+                if kind is None or value is None or type(value) is kind.sent:
                     continue
                 try:
-                    out[name] = types[name].fit(values[name])
+                    out[name] = kind.fit(value)
                 except MisfitError:
                     out[name] = None
-                    misfits[f"metadata.{group}.{name}"] = values[name]
+                    misfits[f"metadata.{group}.{name}"] = value
         return fitted, misfits
 
     def _types(self, group: str) -> dict[str, Type] | None:

@@ -186,6 +186,10 @@ class Events(Kind):
         """Fields that are added up when rows are merged."""
         return tuple(f for f in self.shape.fields if f.merge)
 
+    def dimensions(self, period: Period) -> tuple[Field, ...]:
+        """What identifies a row: when, who and what, first what rows are sorted by."""
+        return (self.clock(period), *self.identity, *self.objects)
+
     def period(self, period: Period) -> Period:
         """Bucket of the stream, of that setting: single events have none but the hour."""
         return period if self.grouped else "hour"

@@ -10,7 +10,9 @@ from tap_pendo.errors import StreamError
 from tap_pendo.grouping import before
 
 if t.TYPE_CHECKING:
-    from tap_pendo.grouping import Key
+    from collections.abc import Callable
+
+    from tap_pendo.grouping import Group, Key
 
 # Pages do not get smaller than this when Pendo cannot answer
 _FEWEST = 1000
@@ -86,9 +88,12 @@ class Pager:
             self._limit = min(2 * self._limit, self.most)
             self._grown = True
 
-    def fresh(self, key: Key) -> bool:
-        """Whether the group at this place has not been given out."""
-        return not self.done or before(self.done, key)
+    def fresh(self, groups: list[Group], key: Callable[[t.Any], Key]) -> list[Group]:
+        """Give the groups that have not been given out; they are in order."""
+        done = self.done
+        if not done or before(done, key(groups[0][0])):
+            return groups
+        return [group for group in groups if before(done, key(group[0]))]
 
     def broke(self) -> None:
         """Go on from the last group given out."""

@@ -11,7 +11,7 @@ import typing as t
 import msgspec
 import requests
 
-from tap_pendo import aggregation, client, grouping
+from tap_pendo import aggregation, client, decoding, grouping
 from tap_pendo.errors import (
     RefusedError,
     StreamError,
@@ -29,13 +29,17 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
 
+    from tap_pendo.decoding import Decode
     from tap_pendo.findings import Findings
-    from tap_pendo.grouping import Row
+    from tap_pendo.grouping import Key
     from tap_pendo.objects import Events
     from tap_pendo.parts import Apps
+    from tap_pendo.rows import AnyRecord, AnyRow
     from tap_pendo.run import Run
+    from tap_pendo.typed import Typed
 
-_BATCH = 1000
+# What waits to be written is held in memory, some batches of each window that is read ahead
+_BATCH = 500
 # A part that fails so often is asked for in smaller ones, if it can be
 _PATIENCE = 3
 _encode = msgspec.json.encode
@@ -59,15 +63,17 @@ class WindowRead:
         asked: timedelta,
         findings: Findings,
         traffic: Traffic,
+        typed: Typed | None,
     ) -> None:
         self.window, self.asked = window, asked
         self.traffic = Traffic(traffic)
         self._run, self._client, self._settings = run, run.client, run.settings
-        self._events, self._findings = events, findings
+        self._events, self._findings, self._typed = events, findings, typed
         self._period = events.period(run.settings.period)
         self._grid = run.settings.grid(self._period)
-        self._key = grouping.sort_key(events.sort(self._period))
-        self._known_types: set[tuple[type, ...]] = set()
+        self._sort = events.sort(self._period)
+        self._key = grouping.sort_key(self._sort)
+        self._known_types: set[tuple[type | None, ...]] = set()
         self._given_up: tuple[timedelta, float] | None = None
         self._full = False
         self._start()
@@ -81,6 +87,7 @@ class WindowRead:
             read_at=self.read_at,
             findings=self._findings,
             known_types=self._known_types,
+            typed=self._typed,
         )
         self._whole = Part.whole(self.window, self._settings.page_size)
 
@@ -96,7 +103,7 @@ class WindowRead:
         few = self._whole.tally.given < self._settings.page_size / 8 * share
         return few and not self.large and self.traffic.calls == 1
 
-    def batches(self) -> Iterator[list[Row]]:
+    def batches(self) -> Iterator[list[AnyRecord]]:
         """Yield the window's records, merged and with `row_id`, some thousand at a time.
 
         Memory holds one group of rows and the batch. If Pendo does not keep the order that was
@@ -112,7 +119,7 @@ class WindowRead:
                 self.rows.time,
             )
 
-    def _batches(self) -> Iterator[list[Row]]:
+    def _batches(self) -> Iterator[list[AnyRecord]]:
         if not self._findings.paged:
             yield from _batched(self._parts(self._spooled))
             return
@@ -132,7 +139,7 @@ class WindowRead:
                 raise
             yield from self._unsorted(refusal)
 
-    def _unsorted(self, refusal: RefusedError) -> Iterator[list[Row]]:
+    def _unsorted(self, refusal: RefusedError) -> Iterator[list[AnyRecord]]:
         """Read without asking for an order; if that is refused too, it was not the order."""
         self._start()
         groups = self._parts(self._spooled)
@@ -146,7 +153,9 @@ class WindowRead:
         )
         yield from _batched(itertools.chain([first], groups))
 
-    def _parts(self, answer: Callable[[Part], Iterator[list[Row]]]) -> Iterator[list[Row]]:
+    def _parts(
+        self, answer: Callable[[Part], Iterator[list[AnyRecord]]]
+    ) -> Iterator[list[AnyRecord]]:
         """Read part after part, an answer at a time; what was given is not asked for again."""
         todo = [self._whole]
         while todo:
@@ -239,43 +248,51 @@ class WindowRead:
         earlier, later = Window(window.start, middle), Window(middle, window.end)
         return self._counted(earlier, apps) + self._counted(later, apps)
 
-    def _page(self, part: Part) -> Iterator[list[Row]]:
+    def _page(self, part: Part) -> Iterator[list[AnyRecord]]:
         """Read one page; a cut or broken one leaves the part behind its last whole group."""
         pager, page = part.pager, part.pager.page()
-        for key, rows, is_last in grouping.adjacent(self._answer(part, page), self._key):
-            if not (is_last and page.full) and pager.fresh(key):
-                self.rows.check_types(key)
-                yield self.rows.records(rows)
-                pager.done = key
-                part.tally.add(len(rows))
+        decode = self._typed.decode if self._typed else decoding.plain
+        answer = self._answer(part, page, decode)
+        for found, is_last in grouping.adjacent(answer, self._place):
+            groups = pager.fresh(found, self._place)
+            if groups and not (is_last and page.full):
+                yield self.rows.records(groups)
+                pager.done = grouping.plain(self._place(groups[-1][0]))
+                part.tally.add(sum(map(len, groups)))
         pager.ended(page)
         if page.full:
             self._full = True
             if not part.tally.counted:
                 part.tally.expected = self._counted(part.window, part.apps)
 
-    def _spooled(self, part: Part) -> Iterator[list[Row]]:
+    def _place(self, row: AnyRow) -> Key:
+        """Give a row's place in the order, in which null and "" may be alike."""
+        return self._key(row) if isinstance(row, dict) else row[: len(self._sort)]
+
+    def _spooled(self, part: Part) -> Iterator[list[AnyRecord]]:
         """Read a part in one answer, in any order, and bring it in order on disk."""
         # "" is a temporary database on disk, gone with its connection
         with contextlib.closing(sqlite3.connect("")) as spool:
             spool.execute("create table row (identity text, body blob)")
             page = Page(limit=None, end=to_ms(part.window.end))
-            answer = self._answer(part, page, in_order=False)
-            identity = self.rows.identity
+            answer = self._answer(part, page, decoding.plain, in_order=False)
+            identity: Callable[[t.Any], str] = self.rows.identity
             spool.executemany(
                 "insert into row values (?, ?)",
-                ((identity(row), _encode(row)) for row in answer),
+                ((identity(row), _encode(row)) for block in answer for row in block),
             )
             self._full = self._full or page.rows >= self._settings.page_size
             found = spool.execute("select identity, body from row order by identity, rowid")
             for _, same in itertools.groupby(found, key=lambda pair: pair[0]):
                 rows = [_decode(body) for _, body in same]
-                yield self.rows.records(rows)
+                yield list(self.rows.of_dicts(rows))
                 part.tally.add(len(rows))
         part.pager.complete = True
 
-    def _answer(self, part: Part, page: Page, *, in_order: bool = True) -> Iterator[Row]:
-        """Yield the rows of one answer that belong to the part."""
+    def _answer(
+        self, part: Part, page: Page, decode: Decode, *, in_order: bool = True
+    ) -> Iterator[list[AnyRow]]:
+        """Yield the rows of one answer that belong to the part, some at a time."""
         cursor = part.pager.cursor
         body = aggregation.events(
             self._events.source,
@@ -283,19 +300,16 @@ class WindowRead:
             window=part.asked(self._grid),
             app_ids=part.apps or self._settings.app_ids,
             exclude_list=self._settings.exclude_list,
-            sort=self._events.sort(self._period) if in_order else (),
+            sort=self._sort if in_order else (),
             cursor=cursor,
             limit=page.limit,
         )
         first, end = to_ms(part.window.start), to_ms(part.window.end)
-        belongs = self.rows.belongs
-        for block in self._client.rows(body, self.traffic, tries=1):
-            page.first = page.first or self._key(block[0])
+        for block in self._client.rows(body, self.traffic, tries=1, decode=decode):
+            page.first = page.first or grouping.plain(self._place(block[0]))
             page.rows += len(block)
-            page.last = self._key(block[-1])
-            for row in block:
-                if belongs(row, first, end):
-                    yield row
+            page.last = grouping.plain(self._place(block[-1]))
+            yield self.rows.inside(block, first, end)
 
     def _name(self, window: Window | None = None, apps: Apps = ()) -> str:
         time = window or self.window
@@ -303,8 +317,8 @@ class WindowRead:
         return f"{self._events.name} from {to_text(time.start)} to {to_text(time.end)}{of_apps}"
 
 
-def _batched(groups: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
+def _batched(groups: Iterable[list[AnyRecord]]) -> Iterator[list[AnyRecord]]:
+    batch: list[AnyRecord] = []
     for group in groups:
         batch += group
         if len(batch) >= _BATCH:

@@ -6,17 +6,23 @@ import typing as t
 
 from tap_pendo import grouping
 from tap_pendo.errors import StreamError, UnsortedError
-from tap_pendo.shapes import EXTRA, TIME, MisfitError
+from tap_pendo.shapes import EXTRA, NUMBER, TIME, MisfitError
 from tap_pendo.windows import HOUR, from_ms, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from datetime import datetime
 
+    import msgspec
+
     from tap_pendo.findings import Findings
-    from tap_pendo.grouping import Key, Row
+    from tap_pendo.grouping import Group, Row
     from tap_pendo.objects import Events
     from tap_pendo.settings import Settings
+    from tap_pendo.typed import Typed, Values
     from tap_pendo.windows import Window
+
+    AnyRow = Row | Values
+    AnyRecord = Row | msgspec.Struct
 
 
 class WindowRows:
@@ -37,20 +43,23 @@ class WindowRows:
         *,
         read_at: datetime,
         findings: Findings,
-        known_types: set[tuple[type, ...]],
+        known_types: set[tuple[type | None, ...]],
+        typed: Typed | None = None,
     ) -> None:
         self._events, self._window, self._findings = events, window, findings
         self._zone = settings.zone
         self._period = events.period(settings.period)
         self._grid = settings.grid(self._period)
         self._first, self._end = to_ms(window.start), to_ms(window.end)
-        clock = events.clock(self._period)
-        self.time = clock.pendo
-        self._dimensions = (clock, *events.identity, *events.objects)
+        self.time = events.clock(self._period).pendo
+        self._dimensions = events.dimensions(self._period)
         self._shape = events.record_shape
+        self._typed = typed
+        self._num_events = typed.position("numEvents") if typed and events.grouped else None
+        self._floats = [n for n, f in enumerate(self._dimensions, 1) if f.type is NUMBER]
         self._read_at = to_text(read_at)
-        self._checked: t.Any = None
         self._known_types = known_types
+        self._key = grouping.sort_key(events.sort(self._period))
         self.rows = self.num_events = self.merged = self.outside = self.timeless = 0
 
     @property
@@ -62,26 +71,37 @@ class WindowRows:
     def left_out(self, counts: tuple[int, int]) -> None:
         self.outside, self.timeless = counts
 
-    def belongs(self, row: Row, first: int, end: int) -> bool:
-        """Whether the row's bucket starts in [first, end), epoch ms; Pendo also sends others.
+    def inside(self, block: list[AnyRow], first: int, end: int) -> list[AnyRow]:
+        """Give the rows whose bucket starts in [first, end), epoch ms; Pendo also sends others.
 
         Raises:
             StreamError: Pendo's buckets are of another time zone.
         """
-        moment = row.get(self.time)
+        kept = []
+        known: t.Any = None
+        belongs: bool | None = False
+        for row in block:
+            moment: t.Any = row.get(self.time) if isinstance(row, dict) else row[0]
+            if moment is None or moment != known:
+                known, belongs = moment, self._belongs(moment, first, end)
+            if belongs:
+                kept.append(row)
+            elif belongs is None:
+                self.timeless += 1
+            else:
+                self.outside += not self._first <= moment < self._end
+        return kept
+
+    def _belongs(self, moment: t.Any, first: int, end: int) -> bool | None:
+        """Whether a moment is in [first, end); None if it is none."""
         if isinstance(moment, float) and moment.is_integer():
             moment = int(moment)
         if not isinstance(moment, int) or isinstance(moment, bool):
-            if not self._events.verified:
-                return True  # where its time stands is not known; the request chose it
-            self.timeless += 1
-            return False
-        if moment != self._checked and self._events.grouped:
+            # where the time stands may be unknown; the request chose the row
+            return None if self._events.verified else True
+        if self._events.grouped:
             self._check(moment)
-        if first <= moment < end:
-            return True
-        self.outside += not self._first <= moment < self._end
-        return False
+        return first <= moment < end
 
     def _check(self, bucket: int) -> None:
         """Refuse buckets that show another time zone than the setting."""
@@ -97,29 +117,67 @@ class WindowRows:
                 "Pendo's hours do not begin on the hour: set `timezone` to the time zone of the "
                 "Pendo subscription"
             )
-        self._checked = bucket
 
-    def check_types(self, key: Key) -> None:
+    def _check_types(self, row: Row) -> None:
         """Rows that differ only by the types of their values are one; they need not be adjacent.
 
         Raises:
             UnsortedError: the group may have rows elsewhere.
         """
-        types = tuple(map(type, key))
+        key = self._key(row)
+        types = tuple(None if value == "" else type(value) for value in key)
         if types in self._known_types:
             return
+        exact = True
         for field, value in zip(self._dimensions, key, strict=False):
-            if value != "" and field.type is not TIME:
-                try:
-                    fits = field.type.fit(value) == value
-                except MisfitError:
-                    fits = False
-                if not fits or isinstance(value, bool):
+            if value == "" or field.type is TIME:
+                continue
+            if isinstance(value, (bool, dict, list)):
+                raise UnsortedError
+            try:
+                if field.type.fit(value) != value:
                     raise UnsortedError
-        self._known_types.add(types)
+            except MisfitError:
+                exact = False  # no value of another type becomes the same
+        if exact:
+            self._known_types.add(types)
 
-    def records(self, rows: list[Row]) -> list[Row]:
-        """Turn rows that follow each other in the order into records, one for each identity."""
+    def records(self, groups: list[Group]) -> list[AnyRecord]:
+        """Turn rows that follow each other in the order into records, one for each identity.
+
+        Raises:
+            UnsortedError: a group may have rows elsewhere.
+        """
+        found: list[AnyRecord] = []
+        for rows in groups:
+            row = rows[0]
+            if len(rows) == 1 and isinstance(row, tuple):
+                found.append(self._alone(row))
+                continue
+            for row in rows:
+                if isinstance(row, dict):
+                    self._check_types(row)
+            found += self.of_dicts([self._as_sent(row) for row in rows])
+        return found
+
+    def _as_sent(self, row: AnyRow) -> Row:
+        return row if isinstance(row, dict) else t.cast("Typed", self._typed).row(row)
+
+    def _alone(self, values: Values) -> AnyRecord:
+        """Make a record of a row that is like no other."""
+        typed = t.cast("Typed", self._typed)
+        self.rows += 1
+        self.num_events += 1 if self._num_events is None else values[self._num_events] or 0
+        columns = typed.columns(values)
+        dimensions = [self._period, *columns[: len(self._dimensions)]]
+        for at in self._floats:
+            if dimensions[at] is not None:
+                dimensions[at] = repr(dimensions[at])
+        identity = grouping.row_id_of_texts(self._events.name, dimensions)
+        return typed.record(identity, self._read_at, *columns)
+
+    def of_dicts(self, rows: list[Row]) -> list[Row]:
+        """Turn dicts of one place in the order into records, one for each identity."""
         records = [self._shape.record(row) for row in rows]
         finish = self._merge if self._events.grouped else self._number
         if len(records) == 1:
@@ -175,6 +233,5 @@ class WindowRows:
 
     def _stamped(self, record: Row, identity: str) -> Row:
         self.rows += 1
-        record["row_id"] = identity
-        record["read_at"] = self._read_at
-        return record
+        found = {name: value for name, value in record.items() if value is not None}
+        return {"row_id": identity, "read_at": self._read_at, **found}

@@ -11,11 +11,10 @@ import json
 import math
 import re
 import typing as t
-from datetime import datetime
 
 from msgspec import Meta
 
-from tap_pendo.windows import UTC, from_ms, from_text, to_text
+from tap_pendo.windows import from_text, ms_text, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ EXTRA = "extra"
 _INT64 = 2**63
 _END = 253402300800000  # year 10000 in epoch ms, which no date-time can hold
 # Pendo writes "never" as 0 or as a date in year 1
-NEVER = datetime(1, 1, 1, tzinfo=UTC)
+NEVER = "0001-"
 
 
 class MisfitError(Exception):
@@ -88,18 +87,20 @@ def _boolean(value: t.Any) -> bool:
 
 def _time(value: t.Any) -> str | None:
     """Epoch milliseconds or ISO text into ISO text in UTC; Pendo's "never" (0, year 1) is null."""
+    if type(value) is int and 0 < value < _END:
+        return ms_text(value)
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            moment = from_ms(int(value)) if value else NEVER
+            text = ms_text(int(value)) if value else NEVER
         elif isinstance(value, str) and value:
-            moment = from_text(value)
+            text = to_text(from_text(value))
         elif value == "":
             return None
         else:
             raise MisfitError
     except (ValueError, OverflowError):
         raise MisfitError from None
-    return None if moment.year == NEVER.year else to_text(moment)
+    return None if text.startswith(NEVER) else text
 
 
 def _anything(value: t.Any) -> t.Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 from datetime import datetime, time, timedelta, timezone
 
@@ -47,6 +48,25 @@ def from_ms(ms: int) -> datetime:
 def to_text(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds: 2026-01-31T13:00:00.000Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# The parts of a moment's text, since to put them together is the fastest way to write it
+_MINUTES = [f"T{n // 60:02}:{n % 60:02}:" for n in range(1440)]
+_SECONDS = [f"{n:02}." for n in range(60)]
+_MILLISECONDS = [f"{n:03}Z" for n in range(1000)]
+
+
+def ms_text(ms: int) -> str:
+    """Write epoch milliseconds as `to_text` does."""
+    minutes, rest = divmod(ms, 60_000)
+    day, minute = divmod(minutes, 1440)
+    second, millisecond = divmod(rest, 1000)
+    return _date(day) + _MINUTES[minute] + _SECONDS[second] + _MILLISECONDS[millisecond]
+
+
+@functools.lru_cache(maxsize=10_000)
+def _date(day: int) -> str:
+    return (EPOCH + day * DAY).date().isoformat()
 
 
 def from_text(text: str) -> datetime:

@@ -63,11 +63,11 @@ def asked(tap: TapRunner, monkeypatch: pytest.MonkeyPatch) -> list[Body]:
     real = PendoClient.rows
 
     def noting(
-        self: PendoClient, body: Body, traffic: Traffic | None = None, tries: int | None = None
+        self: PendoClient, body: Body, traffic: Traffic | None = None, **how: t.Any
     ) -> Iterator[list[Record]]:
         if self._base_url == tap.pendo.url:
             bodies.append(body)
-        return real(self, body, traffic, tries)
+        return real(self, body, traffic, **how)
 
     monkeypatch.setattr(PendoClient, "rows", noting)
     return bodies
@@ -81,9 +81,9 @@ def at_most(monkeypatch: pytest.MonkeyPatch, asked: list[Body]) -> Callable[[int
         real = PendoClient.rows
 
         def limited(
-            self: PendoClient, body: Body, traffic: Traffic | None = None, tries: int | None = None
+            self: PendoClient, body: Body, traffic: Traffic | None = None, **how: t.Any
         ) -> Iterator[list[Record]]:
-            blocks = list(real(self, body, traffic, tries))
+            blocks = list(real(self, body, traffic, **how))
             if sum(map(len, blocks)) > most:
                 raise UnavailableError("413 too large")
             yield from blocks

@@ -38,7 +38,7 @@ if t.TYPE_CHECKING:
 
 _IN_MEMORY = 16 * 1024 * 1024
 Record = dict[str, t.Any]
-AnyRecord = dict[str, t.Any] | msgspec.Struct
+AnyRecord = Record | msgspec.Struct
 ROW_ID = {"type": "string", "description": "Identity of the row, the same at every read."}
 READ_AT = {**TIME.schema, "description": "Start of the read; the rows of one read have the same."}
 

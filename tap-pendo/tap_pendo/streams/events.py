@@ -10,6 +10,7 @@ from tap_pendo.reading import WindowRead
 from tap_pendo.streams.base import ROW_ID, Record, object_schema
 from tap_pendo.streams.sync_windows import ALL_APPS, SyncWindowsStream, app_ids_text
 from tap_pendo.streams.windowed import WINDOW_READ_AT, WindowedStream
+from tap_pendo.typed import typed
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,9 @@ class EventStream(WindowedStream):
         self.row = row
         self.app_ids = app_ids_text(run.settings.app_ids)
         self._findings = Findings(row.name)
+        first = row.dimensions(period)
+        others = [f for f in row.record_shape.fields if f not in first]
+        self._typed = typed((*first, *others), tuple(stamps))
 
     def reader(self, window: Window, asked: timedelta) -> WindowRead:
         """Begin to read a window."""
@@ -54,6 +58,7 @@ class EventStream(WindowedStream):
             asked=asked,
             findings=self._findings,
             traffic=self.traffic,
+            typed=self._typed,
         )
 
     def counted(self, window: Window, counting: Counting) -> Spread:

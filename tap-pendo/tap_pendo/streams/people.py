@@ -138,8 +138,9 @@ class PeopleStream(PendoStream):
         for row in block:
             record = self.keyed(self._record(row))
             if record is not None:
+                record.update(stamps)
                 rows.append(row)
-                records.append({**record, **stamps})
+                records.append(record)
         for follower in self._followers:
             follower.take(rows)
         return records
@@ -256,8 +257,9 @@ class PeopleStream(PendoStream):
             if isinstance(updated, int) and not isinstance(updated, bool):
                 record[LAST_UPDATED.name] = fitted["auto"]["lastupdated"]
                 self._greatest = max(self._greatest or 0, updated)
-            self._tell(misfits)
-            extra |= misfits
+            if misfits:
+                self._tell(misfits)
+                extra |= misfits
         elif metadata is not None:
             extra["metadata"] = metadata
         if extra:
