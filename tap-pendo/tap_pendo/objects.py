@@ -186,6 +186,11 @@ class Events(Kind):
         """Fields that are added up when rows are merged."""
         return tuple(f for f in self.shape.fields if f.merge)
 
+    def by_place(self, period: Period) -> tuple[Field, ...]:
+        """All fields of the rows, the dimensions first."""
+        first = self.dimensions(period)
+        return (*first, *(f for f in self.record_shape.fields if f not in first))
+
     def dimensions(self, period: Period) -> tuple[Field, ...]:
         """What identifies a row: when, who and what, first what rows are sorted by."""
         return (self.clock(period), *self.identity, *self.objects)

@@ -63,7 +63,7 @@ class WindowRead:
         asked: timedelta,
         findings: Findings,
         traffic: Traffic,
-        typed: Typed | None,
+        typed: Typed,
     ) -> None:
         self.window, self.asked = window, asked
         self.traffic = Traffic(traffic)
@@ -251,8 +251,7 @@ class WindowRead:
     def _page(self, part: Part) -> Iterator[list[AnyRecord]]:
         """Read one page; a cut or broken one leaves the part behind its last whole group."""
         pager, page = part.pager, part.pager.page()
-        decode = self._typed.decode if self._typed else decoding.plain
-        answer = self._answer(part, page, decode)
+        answer = self._answer(part, page, self._typed.decode)
         for found, is_last in grouping.adjacent(answer, self._place):
             groups = pager.fresh(found, self._place)
             if groups and not (is_last and page.full):

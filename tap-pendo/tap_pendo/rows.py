@@ -44,7 +44,7 @@ class WindowRows:
         read_at: datetime,
         findings: Findings,
         known_types: set[tuple[type | None, ...]],
-        typed: Typed | None = None,
+        typed: Typed,
     ) -> None:
         self._events, self._window, self._findings = events, window, findings
         self._zone = settings.zone
@@ -55,7 +55,7 @@ class WindowRows:
         self._dimensions = events.dimensions(self._period)
         self._shape = events.record_shape
         self._typed = typed
-        self._num_events = typed.position("numEvents") if typed and events.grouped else None
+        self._num_events = typed.position("numEvents") if events.grouped else None
         self._floats = [n for n, f in enumerate(self._dimensions, 1) if f.type is NUMBER]
         self._read_at = to_text(read_at)
         self._known_types = known_types
@@ -161,20 +161,19 @@ class WindowRows:
         return found
 
     def _as_sent(self, row: AnyRow) -> Row:
-        return row if isinstance(row, dict) else t.cast("Typed", self._typed).row(row)
+        return row if isinstance(row, dict) else self._typed.row(row)
 
     def _alone(self, values: Values) -> AnyRecord:
         """Make a record of a row that is like no other."""
-        typed = t.cast("Typed", self._typed)
         self.rows += 1
         self.num_events += 1 if self._num_events is None else values[self._num_events] or 0
-        columns = typed.columns(values)
+        columns = self._typed.columns(values)
         dimensions = [self._period, *columns[: len(self._dimensions)]]
         for at in self._floats:
             if dimensions[at] is not None:
                 dimensions[at] = repr(dimensions[at])
         identity = grouping.row_id_of_texts(self._events.name, dimensions)
-        return typed.record(identity, self._read_at, *columns)
+        return self._typed.record(identity, self._read_at, *columns)
 
     def of_dicts(self, rows: list[Row]) -> list[Row]:
         """Turn dicts of one place in the order into records, one for each identity."""

@@ -37,7 +37,7 @@ class Typed:
     then of the fields beyond the declared ones, which are learnt from the rows.
 
     Args:
-        fields: the first is an integer or time that no row lacks.
+        fields: all with a type that says what is `sent`; the first is one that no row lacks.
         stamps: names of the columns that each record has besides, all of them texts.
 
     `record` makes a record of the stamps and of `columns`; what is null is not written.
@@ -122,8 +122,3 @@ class Typed:
             extra = {name: value for name, value in beyond if value is not _UNSET}
             columns[self._count :] = [extra or None]
         return columns
-
-
-def typed(fields: Sequence[Field], stamps: Sequence[str]) -> Typed | None:
-    """Give the structs of such rows; None if some field can only be converted by its `fit`."""
-    return Typed(fields, stamps) if all(field.type.sent for field in fields) else None

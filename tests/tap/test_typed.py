@@ -18,11 +18,8 @@ from tap_pendo.objects import Events
 from tap_pendo.rows import WindowRows
 from tap_pendo.settings import SCHEMA, parsed
 from tap_pendo.streams.base import as_dict
-from tap_pendo.typed import typed
+from tap_pendo.typed import Typed
 from tap_pendo.windows import UTC, Window, from_ms, from_text, ms_text, to_text
-
-if t.TYPE_CHECKING:
-    from tap_pendo.typed import Typed
 
 Row = dict[str, t.Any]
 START = from_text("2026-03-11")
@@ -84,7 +81,7 @@ def made(row: Events, found: list[Row], structs: Typed | None) -> tuple[list[Row
         read_at=START,
         findings=Findings("test"),
         known_types=set(),
-        typed=structs,
+        typed=structs or of(row),
     )
     decode = structs.decode if structs else decoding.plain
     answer = decoding.blocks([json.dumps({"results": found}).encode()], decode=decode)
@@ -125,20 +122,12 @@ def test_records_and_counts_are_the_same(found: list[Row]) -> None:
 
 
 def of(row: Events) -> Typed:
-    first = row.dimensions("hour")
-    found = typed((*first, *(f for f in row.record_shape.fields if f not in first)), STAMPS)
-    assert found
-    return found
+    return Typed(row.by_place("hour"), STAMPS)
 
 
-def test_every_source_of_events_is_typed_or_known_not_to_be() -> None:
-    """A new shape that cannot be is a slow stream."""
-    slow = {
-        name
-        for name, row in EVENTS.items()
-        if not all(f.type.sent for f in (*row.dimensions("hour"), *row.record_shape.fields))
-    }
-    assert slow == set()
+def test_every_field_of_events_says_what_is_sent() -> None:
+    for row in EVENTS.values():
+        assert all(field.type.sent for field in row.by_place("hour"))
 
 
 def test_fields_beyond_the_declared_are_learnt_and_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from functools import cached_property
 
 from tap_pendo import aggregation
 from tap_pendo.findings import Findings
@@ -10,7 +11,7 @@ from tap_pendo.reading import WindowRead
 from tap_pendo.streams.base import ROW_ID, Record, object_schema
 from tap_pendo.streams.sync_windows import ALL_APPS, SyncWindowsStream, app_ids_text
 from tap_pendo.streams.windowed import WINDOW_READ_AT, WindowedStream
-from tap_pendo.typed import typed
+from tap_pendo.typed import Typed
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +46,11 @@ class EventStream(WindowedStream):
         self.row = row
         self.app_ids = app_ids_text(run.settings.app_ids)
         self._findings = Findings(row.name)
-        first = row.dimensions(period)
-        others = [f for f in row.record_shape.fields if f not in first]
-        self._typed = typed((*first, *others), tuple(stamps))
+        self._fields, self._stamps = row.by_place(period), tuple(stamps)
+
+    @cached_property
+    def _typed(self) -> Typed:
+        return Typed(self._fields, self._stamps)
 
     def reader(self, window: Window, asked: timedelta) -> WindowRead:
         """Begin to read a window."""
