@@ -58,7 +58,7 @@ case "$command" in
         ;;
     format) ruff check --fix; ruff format ;;
     generate) exec python docs/generate.py ;;
-    bench) exec python benchmarks/extract.py "$@" ;;
+    bench) exec python -m benchmarks "$@" ;;
     bench-planhat) exec python benchmarks/deliver.py "$@" ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
