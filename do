@@ -26,8 +26,7 @@ usage() {
 ./do check          lint, types, import floors, generated files
 ./do format         format, and fix what can be fixed
 ./do generate       write the generated tables and the golden catalogue anew
-./do bench [ARGS]   throughput and memory of one large extraction
-./do bench-planhat  throughput and memory of one large delivery
+./do bench [ARGS]   measure against peers (./do bench --help)
 ./do pins           resolve constraints.txt anew
 ./do run COMMAND    any command in the environment
 TXT
@@ -36,7 +35,7 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | bench-planhat | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -59,7 +58,6 @@ case "$command" in
     format) ruff check --fix; ruff format ;;
     generate) exec python docs/generate.py ;;
     bench) exec python -m benchmarks "$@" ;;
-    bench-planhat) exec python benchmarks/deliver.py "$@" ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \

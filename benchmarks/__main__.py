@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks import figures, tables
 from benchmarks.running import FailedError
-from benchmarks.suites import Options, tap
+from benchmarks.suites import Options, tap, target
 
-SUITES = {"tap": tap}
+SUITES = {"tap": tap, "target": target}
 
 
 def main() -> None:

@@ -54,12 +54,12 @@ def serving(module: str, *arguments: object) -> Iterator[dict[str, t.Any]]:
 def measured(
     command: Sequence[str],
     *,
-    given: Path | None = None,
+    given: Sequence[str] | None = None,
     kept: Path | None = None,
     folder: Path = ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run a program, with the file `given` as input; its output is counted, and perhaps kept.
+    """Run a program on what the program `given` writes; its output is counted, and perhaps kept.
 
     CPU is that of the program and of all programs that it waited for, the peak that of the largest
     of them.
@@ -68,7 +68,7 @@ def measured(
         FailedError: it ended with another code than 0.
     """
     with contextlib.ExitStack() as files:
-        source = files.enter_context(given.open("rb")) if given else subprocess.DEVNULL
+        source = files.enter_context(_written_by(given)) if given else subprocess.DEVNULL
         copy = files.enter_context(kept.open("wb")) if kept else None
         errors = files.enter_context(tempfile.TemporaryFile())
         usage = files.enter_context(tempfile.TemporaryFile())
@@ -96,6 +96,14 @@ def measured(
             said = _content(errors)[-2000:].decode(errors="replace")
             raise FailedError(f"{' '.join(command[:4])} failed:\n{said}")
     return Run(lines=lines, **took)
+
+
+@contextlib.contextmanager
+def _written_by(command: Sequence[str]) -> Iterator[t.IO[bytes]]:
+    """Run a program beside; its output is the input of another one."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout
+        yield process.stdout
 
 
 def _content(file: t.IO[bytes]) -> bytes:
