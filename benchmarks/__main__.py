@@ -8,9 +8,16 @@ from pathlib import Path
 
 from benchmarks import figures, tables
 from benchmarks.running import FailedError
-from benchmarks.suites import Options, tap, target
+from benchmarks.suites import Options, growth, latency, many, memory, tap, target
 
-SUITES = {"tap": tap, "target": target}
+SUITES = {
+    "tap": tap,
+    "memory": memory,
+    "latency": latency,
+    "many": many,
+    "target": target,
+    "growth": growth,
+}
 
 
 def main() -> None:

@@ -18,6 +18,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    Runs = Mapping[tuple[str, str], Callable[[], Run]]
+    """By case and contender."""
+
 OURS, PLAIN, BARE, CEILING = "ours", "SDK's defaults", "no framework", "server alone"
 _DISTRIBUTIONS = ("singer-sdk", "msgspec", "requests", "meltano", "meltanolabs-target-postgres")
 
@@ -63,15 +66,13 @@ class Suite:
 Suites = dict[str, Suite]
 
 
-def alternating(
-    case: str, contenders: Mapping[str, Callable[[], Run]], rows: int, rounds: int
-) -> list[Series]:
-    """Run each contender in turn, A B C A B C, so that a change of the machine meets all."""
-    found: dict[str, list[Run]] = {name: [] for name in contenders}
+def alternating(runs: Runs, rows: int, rounds: int) -> list[Series]:
+    """Run each case and contender in turn, A B C A B C: a change of the machine meets all."""
+    found: dict[tuple[str, str], list[Run]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, run in contenders.items():
+        for name, run in runs.items():
             found[name].append(run())
-    return [Series(case, name, rows, runs) for name, runs in found.items()]
+    return [Series(case, contender, rows, of) for (case, contender), of in found.items()]
 
 
 def machine() -> dict[str, str]:

@@ -33,16 +33,22 @@ def days(rows: int) -> list[int]:
 
 def activities(rows: int, together: int) -> int:
     """Count the activities, one per visitor, feature and day, of so many rows."""
-    return sum(-(-of_day // together) for of_day in days(rows))
+    return sum(_groups(size, together) for size in days(rows))
 
 
 def events(rows: int, together: int) -> int:
     """Count the events of so many rows."""
-    return sum(
-        1 + n % -(-of_day // together) % _MOST_EVENTS
-        for of_day in days(rows)
-        for n in range(of_day)
-    )
+    return sum(_events(n % _groups(size, together)) for size in days(rows) for n in range(size))
+
+
+def _groups(rows: int, together: int) -> int:
+    """Count the activities of a day's rows."""
+    return -(-rows // together)
+
+
+def _events(group: int) -> int:
+    """Events of each row of an activity."""
+    return 1 + group % _MOST_EVENTS
 
 
 def schemas() -> t.Iterator[Message]:
@@ -67,7 +73,7 @@ def features() -> t.Iterator[Message]:
 
 def day(rows: int, together: int) -> t.Iterator[bytes]:
     """Give the lines of a day's rows; as many of them as `together` are one activity."""
-    groups = -(-rows // together)
+    groups = _groups(rows, together)
     for n in range(rows):
         # sorted by the hour; the rows of one activity are hours apart
         row = _row(n % groups, n * 24 // rows)
@@ -90,7 +96,7 @@ def _row(group: int, hour: int) -> Message:
         "region": "Berlin",
         "parameters": {"view": "list"},
         "hour": f"{date}T{hour:02d}:00:00.000Z",
-        "num_events": 1 + group % _MOST_EVENTS,
+        "num_events": _events(group),
         "num_minutes": 1,
         "first_time": f"{date}T{hour:02d}:00:10.000Z",
         "last_time": f"{date}T{hour:02d}:30:10.000Z",

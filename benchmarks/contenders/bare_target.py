@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import typing as t
 from pathlib import Path
 
 import msgspec
 import urllib3
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _BATCH = 1000
 
@@ -31,22 +35,11 @@ class Message(msgspec.Struct):
     record: Record | None = None
 
 
-def main() -> None:
-    """Post the activities of the messages that come in, as `--config FILE` says."""
-    config = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    url = f"{config['analytics_url']}/analytics/bulk/{config['tenant_token']}"
-    pool = urllib3.PoolManager(headers={"Content-Type": "application/json"})
-    decode, encode = msgspec.json.Decoder(Message).decode, msgspec.json.encode
+def activities(lines: Iterable[bytes]) -> Iterator[dict[str, t.Any]]:
+    """Give the activities of messages."""
+    decode = msgspec.json.Decoder(Message).decode
     names: dict[str, str] = {}
-    batch = []
-
-    def post() -> None:
-        answer = pool.request("POST", url, body=encode(batch))
-        if answer.status != 200 or answer.json()["errors"]:  # noqa: PLR2004 - success
-            sys.exit(f"Planhat answers {answer.status}")
-        batch.clear()
-
-    for line in sys.stdin.buffer:
+    for line in lines:
         message = decode(line)
         record = message.record
         if record is None:
@@ -54,7 +47,7 @@ def main() -> None:
         if message.stream == "features":
             names[record.id] = record.name
         elif message.stream == "feature_events":
-            activity = {
+            yield {
                 "externalId": record.visitor_id,
                 "euExtId": record.visitor_id,
                 "action": f"Used {names[record.feature_id]}",
@@ -62,9 +55,25 @@ def main() -> None:
                 "count": record.num_events,
                 "weight": 1,
             }
-            batch.append(activity)
-            if len(batch) == _BATCH:
-                post()
+
+
+def main() -> None:
+    """Post the activities of the messages that come in, as `--config FILE` says."""
+    config = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    url = f"{config['analytics_url']}/analytics/bulk/{config['tenant_token']}"
+    pool = urllib3.PoolManager(headers={"Content-Type": "application/json"})
+    batch: list[dict[str, t.Any]] = []
+
+    def post() -> None:
+        answer = pool.request("POST", url, body=msgspec.json.encode(batch))
+        if answer.status != 200 or answer.json()["errors"]:  # noqa: PLR2004 - success
+            sys.exit(f"Planhat answers {answer.status}")
+        batch.clear()
+
+    for activity in activities(sys.stdin.buffer):
+        batch.append(activity)
+        if len(batch) == _BATCH:
+            post()
     if batch:
         post()
 

@@ -7,7 +7,9 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How much is measured: rows, and rounds of alternating runs."""
+    """How much is measured: rows of feature events, and rounds of alternating runs."""
 
     size: int
     rounds: int
+    full: bool = False
+    """Whether ten times the size is measured too, which takes long."""

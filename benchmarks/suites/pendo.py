@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import typing as t
@@ -11,10 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.figures import BARE, CEILING, OURS, PLAIN
-from benchmarks.running import measured, program, serving
+from benchmarks.running import Run, measured, program, serving
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Command = list[str]
 # a day of this many rows fits the tap's page of 50,000 rows, and fills windows of a day
@@ -59,6 +60,13 @@ class Pendo:
         """Give the command of another tap."""
         config = self._file(f"{stream}-others.json", {**self.settings, "stream": stream})
         return program(_MODULES[contender], "--config", config)
+
+    def runs(self, stream: str) -> dict[tuple[str, str], Callable[[], Run]]:
+        """Give each contender's run."""
+        return {
+            (stream, name): functools.partial(measured, command)
+            for name, command in self.commands(stream).items()
+        }
 
     def commands(self, stream: str) -> dict[str, Command]:
         """Give each contender's command, and that of a client that only reads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import typing as t
 import urllib.request
@@ -33,9 +34,9 @@ class Planhat:
         self._rows, self._together = rows, together
         self._feeder = program("benchmarks.messages", "--rows", rows, "--together", together)
 
-    def runs(self) -> dict[str, Callable[[], Run]]:
+    def runs(self, case: str) -> dict[tuple[str, str], Callable[[], Run]]:
         """Give each contender's run, and that of a client that only posts."""
-        return {name: lambda name=name: self.run(name) for name in _MODULES}  # type: ignore[misc]
+        return {(case, name): functools.partial(self.run, name) for name in _MODULES}
 
     def run(self, contender: str) -> Run:
         """Run a target, ours with a new ledger.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import typing as t
 
 from benchmarks.figures import Series, alternating
-from benchmarks.running import measured
 from benchmarks.suites.pendo import Pendo, pendo
 
 if t.TYPE_CHECKING:
@@ -26,11 +24,7 @@ def measure(options: Options) -> Iterator[list[Series]]:
             few.compare(stream, _FEW)
         rows = max(1, round(options.size * share))
         with _served(stream, rows) as many:
-            contenders = {
-                name: functools.partial(measured, command)
-                for name, command in many.commands(stream).items()
-            }
-            yield alternating(stream, contenders, rows, options.rounds)
+            yield alternating(many.runs(stream), rows, options.rounds)
 
 
 def _served(stream: str, rows: int) -> t.ContextManager[Pendo]:

@@ -24,4 +24,4 @@ def measure(options: Options) -> Iterator[list[Series]]:
     rows = max(1, round(options.size * SHARE))
     for case, (latency, together) in CASES.items():
         with planhat(rows, together=together, latency=latency) as served:
-            yield alternating(case, served.runs(), rows, options.rounds)
+            yield alternating(served.runs(case), rows, options.rounds)
