@@ -17,6 +17,12 @@ install() {
     touch "$stamp"
 }
 
+# What draws the picture, in an environment of its own (pyproject.toml says why).
+install_bench() {
+    [ -x .venv/bench/bin/python ] || .venv/bin/python -m venv --without-pip .venv/bench
+    .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
+}
+
 usage() {
     cat <<'TXT'
 ./do demo           Pendo (emulated) into PostgreSQL (embedded), end to end
@@ -57,11 +63,11 @@ case "$command" in
         ;;
     format) ruff check --fix; ruff format ;;
     generate) exec python docs/generate.py ;;
-    bench) exec python -m benchmarks "$@" ;;
+    bench) install_bench; exec python -m benchmarks "$@" ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
-            --group dev --group meltano -o constraints.txt
+            --group dev --group meltano --group bench -o constraints.txt
         ;;
     run) exec "$@" ;;
 esac

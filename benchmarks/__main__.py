@@ -3,47 +3,101 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 from benchmarks import figures, tables
-from benchmarks.running import FailedError
-from benchmarks.suites import Options, growth, latency, many, memory, tap, target
+from benchmarks.running import ROOT, FailedError
+from benchmarks.suites import Options, growth, latency, many, memory, pipe, tap, target
 
-SUITES = {
-    "tap": tap,
-    "memory": memory,
-    "latency": latency,
-    "many": many,
-    "target": target,
-    "growth": growth,
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SUITES: dict[str, Callable[[Options], Iterator[list[figures.Series]]]] = {
+    "tap": tap.measure,
+    "memory": memory.measure,
+    "latency": latency.measure,
+    "many": many.measure,
+    "target": target.measure,
+    "pipe": pipe.measure,
+    "growth": growth.measure,
 }
+# where `./do bench` installs what draws
+_DRAWING = ROOT / ".venv" / "bench" / "bin" / "python"
+KEPT = ROOT / "docs" / "benchmarks.json"
 
 
 def main() -> None:
-    """Measure and print; write the figures where asked."""
+    """Measure, print tables, and write the figures where asked."""
+    asked = _arguments()
+    file = asked.json
+    found = figures.read(file) if file else {}
+    for name in asked.only:
+        found[name] = _measured(name, asked)
+        print(f"\n{name}\n\n{tables.text(tables.of_suite(name, found[name]))}", flush=True)
+        if file:
+            figures.write(file, found)
+    print(f"\n{tables.text(tables.of_verdicts(found))}")
+    if file:
+        _draw(file)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do bench", description=__doc__)
-    parser.add_argument("--only", default=",".join(SUITES), help="suites, with commas between")
-    parser.add_argument("--size", type=int, default=1_000_000, help="rows of feature events")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender, in turn")
-    parser.add_argument("--json", type=Path, help="file that the figures are written to")
-    asked = parser.parse_args()
-    options = Options(size=asked.size, rounds=asked.rounds)
-    found = figures.read(asked.json) if asked.json else {}
-    for name in asked.only.split(","):
-        if name not in SUITES:
-            sys.exit(f"--only: {name} is no suite; allowed are {', '.join(SUITES)}")
-        series: list[figures.Series] = []
-        try:
-            for more in SUITES[name].measure(options):
-                series += more
-                part = figures.Suite({}, more)
-                print(f"\n{tables.text(tables.TITLES, tables.lines_of(part))}", flush=True)
-        except FailedError as error:
-            sys.exit(f"{name}: {error}")
-        found[name] = figures.Suite(figures.machine(), series)
-        if asked.json:
-            figures.write(asked.json, found)
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=tuple(SUITES),
+        metavar="SUITE,…",
+        help=f"of {', '.join(SUITES)}; default: all",
+    )
+    parser.add_argument(
+        "--size", type=int, default=1_000_000, help="rows of feature events (%(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="runs of each program, in turn (%(default)s)"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="let growth go on to ten times the size"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the figures into it, beside those of other suites that it holds, and a picture "
+        f"of all into the .svg beside it; {KEPT.relative_to(ROOT)} is what the documents quote",
+    )
+    return parser.parse_args()
+
+
+def _draw(file: Path) -> None:
+    if _DRAWING.exists():
+        subprocess.run([_DRAWING, "-m", "benchmarks.picture", file], cwd=ROOT, check=True)
+    else:
+        print("no picture is drawn: `./do bench` installs what draws it", file=sys.stderr)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in SUITES]:
+        allowed = ", ".join(SUITES)
+        raise argparse.ArgumentTypeError(f"no suite: {', '.join(unknown)}; allowed are {allowed}")
+    return names
+
+
+def _measured(name: str, asked: argparse.Namespace) -> figures.Suite:
+    """Measure a suite; what is done is told on stderr, since it takes minutes."""
+    options = Options(size=asked.size, rounds=asked.rounds, full=asked.full)
+    series: list[figures.Series] = []
+    try:
+        for more in SUITES[name](options):
+            series += more
+            print(f"{name}: {more[0].case}, {more[0].rows:,} rows", file=sys.stderr)
+    except FailedError as error:
+        sys.exit(f"{name}: {error}")
+    return figures.Suite(figures.machine(), series)
 
 
 if __name__ == "__main__":

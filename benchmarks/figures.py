@@ -57,10 +57,30 @@ class Suite:
     measured: dict[str, str]
     series: list[Series]
 
-    def of(self, case: str, contender: str = OURS) -> Series | None:
+    def find(self, case: str, contender: str) -> Series | None:
         """Give the runs of a contender, if there are any."""
         found = (s for s in self.series if (s.case, s.contender) == (case, contender))
         return next(found, None)
+
+    def of(self, case: str, contender: str = OURS) -> Series:
+        """Give the runs of a contender.
+
+        Raises:
+            KeyError: there are none.
+        """
+        found = self.find(case, contender)
+        if found is None:
+            raise KeyError(case, contender)
+        return found
+
+    def per_row(self, one: Series, *, clock: bool = False) -> float:
+        """Microseconds of CPU, or of the clock, that each row takes, without the start.
+
+        The start is the series of the same case without rows.
+        """
+        (start,) = (each for each in self.series if each.case == one.case and not each.rows)
+        took = one.wall - start.wall if clock else one.cpu - start.cpu
+        return took / one.rows * 1e6
 
 
 Suites = dict[str, Suite]

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
-from benchmarks.product import APP, END, feature_id
+from benchmarks.product import APP, COMPANIES, END, feature_id
 from benchmarks.running import ROOT
 
 Message = dict[str, t.Any]
@@ -85,16 +85,16 @@ def _row(group: int, hour: int) -> Message:
     visitor, use = divmod(group, 3)
     date = _DATE.decode()
     return {
-        "visitor_id": f"visitor-{visitor:06d}@atlas.example",
-        "account_id": f"account-{visitor % 500:04d}",
+        "visitor_id": f"enduser-{visitor + 1}",
+        "account_id": f"company-{visitor % COMPANIES + 1}",
         "app_id": APP,
         "feature_id": feature_id((visitor % (FEATURES // 3)) * 3 + use),
-        "server": "app.atlas.example",
+        "server": "app.example",
         "remote_ip": f"203.0.113.{visitor % 256}",
-        "user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/139.0",
+        "user_agent": "Mozilla/5.0 Chrome/139",
         "country": "DE",
         "region": "Berlin",
-        "parameters": {"view": "list"},
+        "parameters": {},
         "hour": f"{date}T{hour:02d}:00:00.000Z",
         "num_events": _events(group),
         "num_minutes": 1,

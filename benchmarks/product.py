@@ -17,6 +17,8 @@ UTC = timezone.utc
 END = datetime(2025, 1, 1, tzinfo=UTC)
 HOUR_MS = 3_600_000
 APP = -323232
+# as planhat-emulator names its companies and end users: company-1, enduser-1, …
+COMPANIES = 100
 # Hours are whole multiples of 100 s, so their first 8 of 13 digits are theirs alone
 _MARK = b"@@@@@@@@"
 _BELOW_MARK = 100_000
@@ -24,8 +26,8 @@ _BLOCK = 1000
 _BLOCK_MARK = b"######"
 _encode = msgspec.json.encode
 _AGENTS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/139.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) Safari/605",
+    "Mozilla/5.0 Chrome/139",
+    "Mozilla/5.0 Safari/605",
 )
 _PLACES = (("DE", "Berlin"), ("US", "Ohio"), ("BR", "São Paulo"))
 
@@ -40,7 +42,8 @@ class Hours:
         self.rows, self.first = rows, to_ms(END - timedelta(days=days))
         self.end = to_ms(END)
         self._fewest, self._more = divmod(rows, days * 24)
-        made = [_encode(_event(n, features)) for n in range(self._fewest + bool(self._more))]
+        events = (_event(n, features) for n in range(self._fewest + bool(self._more)))
+        made = [_encode(event) for event in sorted(events, key=_place)]
         self._longer = b",".join(made).replace(b'"@', b"").replace(b'@"', b"")
         one_less = b",".join(made[: self._fewest])
         self._shorter = one_less.replace(b'"@', b"").replace(b'@"', b"")
@@ -55,13 +58,13 @@ class Hours:
     def count(self, first: int, last: int) -> int:
         """Count the rows of the hours from `first` to that of `last`, epoch ms."""
         hours = range(max(first, self.first), min(last + 1, self.end), HOUR_MS)
-        return sum(self._fewest + (self._place(hour) < self._more) for hour in hours)
+        return sum(self._fewest + (self._number(hour) < self._more) for hour in hours)
 
-    def _place(self, hour: int) -> int:
+    def _number(self, hour: int) -> int:
         return (hour - self.first) // HOUR_MS
 
     def _of(self, hour: int) -> bytes:
-        return self._longer if self._place(hour) < self._more else self._shorter
+        return self._longer if self._number(hour) < self._more else self._shorter
 
     @staticmethod
     def _filled(found: list[tuple[int, bytes]]) -> t.Iterator[bytes]:
@@ -78,16 +81,16 @@ def _event(n: int, features: int) -> Row:
     feature = (visitor % max(1, features // 3)) * 3 + use
     country, region = _PLACES[visitor % len(_PLACES)]
     return {
-        "visitorId": f"visitor-{visitor:06d}@atlas.example",
-        "accountId": f"account-{visitor % 500:04d}",
+        "visitorId": f"enduser-{visitor + 1}",
+        "accountId": f"company-{visitor % COMPANIES + 1}",
         "appId": APP,
         "featureId": feature_id(feature % features),
-        "server": "app.atlas.example",
+        "server": "app.example",
         "remoteIp": f"203.0.113.{visitor % 256}",
         "userAgent": _AGENTS[visitor % len(_AGENTS)],
         "country": country,
         "region": region,
-        "parameters": {"view": "list"},
+        "parameters": {},
         "hour": _moment(0),
         "numEvents": 1 + n % 5,
         "numMinutes": 1 + n % 2,
@@ -96,13 +99,17 @@ def _event(n: int, features: int) -> Row:
     }
 
 
+def _place(event: Row) -> tuple[str, ...]:
+    return event["visitorId"], event["featureId"]
+
+
 def _moment(offset: int) -> str:
     """Write epoch ms, `offset` below 100 s into an hour; the quotes are taken off once encoded."""
     return f"@{_MARK.decode()}{offset:05d}@"
 
 
 def feature_id(number: int) -> str:
-    """Id of a feature, as long as Pendo's; they sort as their numbers do."""
+    """Id of a feature, as long as Pendo's."""
     return f"feature-{number:05d}-xF3biRBL8BI0"
 
 

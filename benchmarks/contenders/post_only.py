@@ -17,8 +17,8 @@ def main() -> None:
     url = f"{config['analytics_url']}/analytics/bulk/{config['tenant_token']}"
     pool = urllib3.PoolManager(headers={"Content-Type": "application/json"})
     activity = {
-        "externalId": "visitor-000000@atlas.example",
-        "euExtId": "visitor-000000@atlas.example",
+        "externalId": "enduser-1",
+        "euExtId": "enduser-1",
         "action": "Used Feature 0",
         "date": "2024-12-31T00:00:00.000Z",
         "count": 1,

@@ -93,6 +93,11 @@ class Pendo:
         return file
 
 
+def days_of(rows: int) -> int:
+    """Days over which so many events are spread."""
+    return max(1, math.ceil(rows / ROWS_A_DAY))
+
+
 @contextlib.contextmanager
 def pendo(
     rows: int = 0,
@@ -103,7 +108,7 @@ def pendo(
     latency: float = 0,
 ) -> Iterator[Pendo]:
     """Serve a Pendo; events are spread over days of at most ROWS_A_DAY rows, or over `days`."""
-    length = days or max(1, math.ceil(rows / ROWS_A_DAY))
+    length = days or days_of(rows)
     asked = {"rows": rows, "days": length, "visitors": visitors, "features": features}
     arguments = [f"--{name}={value}" for name, value in {**asked, "latency": latency}.items()]
     with serving("benchmarks.serving", *arguments) as served, TemporaryDirectory() as folder:
