@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 from benchmarks import figures, tables
+from benchmarks.documents import KEPT
 from benchmarks.running import ROOT, FailedError
 from benchmarks.suites import Options, growth, latency, many, memory, pipe, tap, target
 
@@ -26,7 +27,6 @@ SUITES: dict[str, Callable[[Options], Iterator[list[figures.Series]]]] = {
 }
 # where `./do bench` installs what draws
 _DRAWING = ROOT / ".venv" / "bench" / "bin" / "python"
-KEPT = ROOT / "docs" / "benchmarks.json"
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def _rounded(value: t.Any) -> t.Any:
         return {name: _rounded(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_rounded(item) for item in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

@@ -20,13 +20,16 @@ if t.TYPE_CHECKING:
     Value = Callable[[Series], float]
 
 _COLOURS = {OURS: "#c2185b", PLAIN: "#90a4ae", BARE: "#cfd8dc"}
+_WHOLE = 10
 # no date and no random ids: the same figures give the same file
 _STABLE = {"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.family": "sans-serif"}
 
 
 def draw(suites: Suites, file: Path) -> None:
-    """Draw what was measured into an SVG file."""
+    """Draw what was measured into an SVG file, if there is something to be seen."""
     panels = [(name, panel) for name, panel in _PANELS.items() if name in suites]
+    if not panels:
+        return
     with plt.rc_context(_STABLE):
         figure, places = plt.subplots(
             len(panels), 1, figsize=(8, 2.6 * len(panels)), squeeze=False, layout="constrained"
@@ -48,12 +51,16 @@ def _bars(suite: Suite, axes: Axes, title: str, value: Value) -> None:
         known = [(at + number * height, value(one)) for at, one in found if one]
         places, values = zip(*known, strict=True)
         bars = axes.barh(places, values, height, color=_COLOURS[contender], label=contender)
-        axes.bar_label(bars, fmt="{:,.3g}", padding=3, fontsize=8)
+        axes.bar_label(bars, [_figure(each) for each in values], padding=3, fontsize=8)
     axes.set_yticks([at + height * (len(contenders) - 1) / 2 for at in range(len(cases))], cases)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_title(title, loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.2g}"
 
 
 def _taps(suite: Suite, axes: Axes) -> None:
@@ -76,8 +83,9 @@ def _pipes(suite: Suite, axes: Axes) -> None:
 
 
 def _growth(suite: Suite, axes: Axes) -> None:
+    # without the smallest: there the start's own wavering is larger than what rows take
     for case, colour in zip(("tap-pendo", "target-planhat"), ("#c2185b", "#6a1b9a"), strict=True):
-        found = sorted((s for s in suite.series if s.case == case and s.rows), key=_rows)
+        found = sorted((s for s in suite.series if s.case == case and s.rows), key=_rows)[1:]
         axes.plot(
             [one.rows for one in found],
             [suite.per_row(one) for one in found],

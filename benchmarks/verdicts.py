@@ -27,16 +27,7 @@ class Verdict(t.NamedTuple):
 
 def verdicts(suites: Suites) -> list[Verdict]:
     """Judge what was measured; what was not is left out."""
-    judges: dict[str, Callable[[Suite], Iterator[Verdict]]] = {
-        "tap": _tap,
-        "memory": _memory,
-        "latency": _latency,
-        "many": _many,
-        "target": _target,
-        "pipe": _pipe,
-        "growth": _growth,
-    }
-    return [one for name, judge in judges.items() if name in suites for one in judge(suites[name])]
+    return [one for name, judge in JUDGES.items() if name in suites for one in judge(suites[name])]
 
 
 def _at_least(what: str, ratio: float, wanted: float) -> Verdict:
@@ -103,3 +94,14 @@ def _growth(suite: Suite) -> Iterator[Verdict]:
         what = f"{plugin}, CPU per row from {judged[0]:,} to {judged[-1]:,} rows"
         off = (max(each) - min(each)) / (max(each) + min(each))
         yield Verdict(what, f"± {off:.0%}", "± 10%", off <= _LINEAR)
+
+
+JUDGES: dict[str, Callable[[Suite], Iterator[Verdict]]] = {
+    "tap": _tap,
+    "memory": _memory,
+    "latency": _latency,
+    "many": _many,
+    "target": _target,
+    "pipe": _pipe,
+    "growth": _growth,
+}
