@@ -8,6 +8,8 @@ import sys
 import typing as t
 from pathlib import Path
 
+import msgspec
+
 from benchmarks import figures, tables
 from benchmarks.documents import KEPT
 from benchmarks.running import ROOT, FailedError
@@ -54,17 +56,19 @@ def _arguments() -> argparse.Namespace:
         help=f"of {', '.join(SUITES)}; default: all",
     )
     parser.add_argument(
-        "--size", type=int, default=1_000_000, help="rows of feature events (%(default)s)"
+        "--size", type=_positive, default=1_000_000, help="rows of feature events (%(default)s)"
     )
     parser.add_argument(
-        "--rounds", type=int, default=3, help="runs of each program, in turn (%(default)s)"
+        "--rounds", type=_positive, default=3, help="runs of each program, in turn (%(default)s)"
     )
     parser.add_argument(
-        "--full", action="store_true", help="let growth go on to ten times the size"
+        "--full",
+        action="store_true",
+        help="let growth go on to ten times the size, as --only growth does",
     )
     parser.add_argument(
         "--json",
-        type=Path,
+        type=_file,
         metavar="FILE",
         help="write the figures into it, beside those of other suites that it holds, and a picture "
         f"of all into the .svg beside it; {KEPT.relative_to(ROOT)} is what the documents quote",
@@ -79,6 +83,25 @@ def _draw(file: Path) -> None:
         print("no picture is drawn: `./do bench` installs what draws it", file=sys.stderr)
 
 
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not number:
+        raise argparse.ArgumentTypeError("allowed is a whole number above 0")
+    return number
+
+
+def _file(text: str) -> Path:
+    """Look at the file before anything is measured."""
+    file = Path(text)
+    if not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {file.parent}")
+    try:
+        figures.read(file)
+    except (OSError, msgspec.MsgspecError):
+        raise argparse.ArgumentTypeError(f"{file} holds other things than figures") from None
+    return file
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if unknown := [name for name in names if name not in SUITES]:
@@ -89,7 +112,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _measured(name: str, asked: argparse.Namespace) -> figures.Suite:
     """Measure a suite; what is done is told on stderr, since it takes minutes."""
-    options = Options(size=asked.size, rounds=asked.rounds, full=asked.full)
+    full = asked.full or asked.only == ("growth",)
+    options = Options(size=asked.size, rounds=asked.rounds, full=full)
     series: list[figures.Series] = []
     try:
         for more in SUITES[name](options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import sys
 import typing as t
@@ -38,7 +39,12 @@ def activities(rows: int, together: int) -> int:
 
 def events(rows: int, together: int) -> int:
     """Count the events of so many rows."""
-    return sum(_events(n % _groups(size, together)) for size in days(rows) for n in range(size))
+    return sum(_events_of_day(size, together) for size in days(rows))
+
+
+@functools.cache
+def _events_of_day(rows: int, together: int) -> int:
+    return sum(_events(n % _groups(rows, together)) for n in range(rows))
 
 
 def _groups(rows: int, together: int) -> int:

@@ -45,11 +45,24 @@ def test_a_suite_measures_each_program_and_judges(
         assert f"{series['case']}" in done.stdout
 
 
-def test_an_unknown_suite_is_refused_in_one_line() -> None:
-    done = bench("--only", "tap,taps")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--only", "tap,taps"),
+            (
+                "argument --only: no suite: taps; allowed are tap, memory, latency, many, target, "
+                "pipe, growth"
+            ),
+        ),
+        (("--size", "0"), "argument --size: allowed is a whole number above 0"),
+        (("--rounds", "some"), "argument --rounds: allowed is a whole number above 0"),
+        (("--json", "no/such.json"), "argument --json: there is no folder no"),
+        (("--json", "README.md"), "argument --json: README.md holds other things than figures"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    done = bench(*arguments)
 
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        "./do bench: error: argument --only: no suite: taps; allowed are tap, memory, latency, "
-        "many, target, pipe, growth"
-    )
+    assert done.stderr.splitlines()[-1] == f"./do bench: error: {said}"
