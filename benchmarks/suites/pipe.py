@@ -39,11 +39,13 @@ PLANHAT = "meltano run, into planhat-emulator"
 _FEW = 48
 _BIN = Path(sys.executable).parent
 _STREAM = "feature_events"
+_SELECTED = [f"{stream}.*" for stream in ("sync_windows", "features", _STREAM)]
 _SCHEMAS = {OURS: "of_ours", PLAIN: "of_plain"}
 _PLAIN_PROJECT = Path(__file__).with_name("plain.yml")
 # each run has a state of its own
 _STATES = itertools.count()
-_OURS = ("TAP_", "TARGET_", "MELTANO", "PG")
+# what the caller's environment may say of the plugins
+_LEFT_OUT = ("TAP_", "TARGET_", "MELTANO", "PG")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +58,12 @@ class Place:
 
     def environment(self, contender: str) -> dict[str, str]:
         """Give the settings that projects take from the environment."""
-        said = {"STREAM": _STREAM, **self.pendo.settings}
         if contender == OURS:
-            del said["STREAM"]
-            said["_select"] = json.dumps(["sync_windows.*", "features.*", f"{_STREAM}.*"])
-        prefix = "TAP_PENDO_" if contender == OURS else "PLAIN_TAP_"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+            prefix, said = "TAP_PENDO_", {"_select": json.dumps(_SELECTED)}
+        else:
+            prefix, said = "PLAIN_TAP_", {"stream": _STREAM}
+        said |= self.pendo.settings
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_LEFT_OUT)}
         return {
             **kept,
             **{prefix + name.upper(): value for name, value in said.items()},
