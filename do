@@ -63,7 +63,10 @@ case "$command" in
         ;;
     format) ruff check --fix; ruff format ;;
     generate) exec python docs/generate.py ;;
-    bench) install_bench; exec python -m benchmarks "$@" ;;
+    bench)
+        case " $*" in *" --json"*) install_bench ;; esac
+        exec python -m benchmarks "$@"
+        ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \

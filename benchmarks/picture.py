@@ -94,7 +94,7 @@ def _growth(suite: Suite, axes: Axes) -> None:
             label=case,
         )
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
     axes.set_xlabel("rows")
     axes.set_title("Microseconds of CPU per row, start subtracted", loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=8)
