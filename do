@@ -17,6 +17,12 @@ install() {
     touch "$stamp"
 }
 
+# What draws the picture, in an environment of its own (pyproject.toml says why).
+install_bench() {
+    [ -x .venv/bench/bin/python ] || .venv/bin/python -m venv --without-pip .venv/bench
+    .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
+}
+
 usage() {
     cat <<'TXT'
 ./do demo           Pendo (emulated) into PostgreSQL (embedded), end to end
@@ -26,8 +32,7 @@ usage() {
 ./do check          lint, types, import floors, generated files
 ./do format         format, and fix what can be fixed
 ./do generate       write the generated tables and the golden catalogue anew
-./do bench [ARGS]   throughput and memory of one large extraction
-./do bench-planhat  throughput and memory of one large delivery
+./do bench [ARGS]   measure against peers (./do bench --help)
 ./do pins           resolve constraints.txt anew
 ./do run COMMAND    any command in the environment
 TXT
@@ -36,7 +41,7 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | bench-planhat | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -58,12 +63,14 @@ case "$command" in
         ;;
     format) ruff check --fix; ruff format ;;
     generate) exec python docs/generate.py ;;
-    bench) exec python benchmarks/extract.py "$@" ;;
-    bench-planhat) exec python benchmarks/deliver.py "$@" ;;
+    bench)
+        case " $*" in *" --json"*) install_bench ;; esac
+        exec python -m benchmarks "$@"
+        ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
-            --group dev --group meltano -o constraints.txt
+            --group dev --group meltano --group bench -o constraints.txt
         ;;
     run) exec "$@" ;;
 esac

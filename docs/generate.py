@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import runpy
+import subprocess
 import sys
 import textwrap
 import typing as t
@@ -38,6 +39,7 @@ DOCUMENTS = (
     "target-planhat/README.md",
     "demo/README.md",
     "docs/faults.md",
+    "docs/performance.md",
     "docs/planhat-rules.md",
 )
 # what the tests expect of each difficulty
@@ -75,6 +77,7 @@ def documents(root: Path) -> dict[Path, str]:
         "faults": fault_table(),
         "knobs": knob_table(),
         "event streams of target-planhat": event_stream_table(),
+        **measured(),
     }
     in_yaml = {"select of tap-pendo": selection()}
     for name, plugin in PLUGINS.items():
@@ -84,6 +87,14 @@ def documents(root: Path) -> dict[Path, str]:
     for name in DOCUMENTS:
         found[root / name] = filled(_content(root / name), "<!-- {} -->", in_markdown)
     found[root / PROJECT] = filled(_content(root / PROJECT), "# {}", in_yaml)
+    return found
+
+
+def measured() -> dict[str, str]:
+    """Tables of the benchmarks, from the figures that are kept in docs/benchmarks.json."""
+    command = [sys.executable, "-m", "benchmarks.documents"]
+    said = subprocess.check_output(command, cwd=ROOT)  # noqa: S603 - our own
+    found: dict[str, str] = json.loads(said)
     return found
 
 

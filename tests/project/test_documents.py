@@ -29,6 +29,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/event-streams.md",
     "docs/faults.md",
+    "docs/performance.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
     "tap-pendo/README.md",
@@ -82,6 +83,14 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
         "tap-pendo/README.md": ["streams", "settings of tap-pendo"],
         "target-planhat/README.md": ["settings of target-planhat"],
         "docs/faults.md": ["faults"],
+        "docs/performance.md": [
+            "wanted",
+            "machine",
+            *(
+                f"benchmark {suite}"
+                for suite in ("tap", "memory", "latency", "many", "target", "pipe", "growth")
+            ),
+        ],
         "docs/planhat-rules.md": ["event streams of target-planhat"],
         "demo/README.md": ["switches", "knobs"],
         "meltano.yml": [
