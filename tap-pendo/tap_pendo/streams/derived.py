@@ -12,7 +12,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import deriving
 from tap_pendo.planning import Planned
-from tap_pendo.streams.base import PendoStream, Record, object_schema
+from tap_pendo.streams.base import PendoStream, Record, WholeStream, object_schema
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,14 +103,13 @@ class DerivedStream(PendoStream):
             self._write_activate_version_message(self._stream_version)
 
 
-class UsersStream(PendoStream):
+class UsersStream(WholeStream):
     """Pendo users, each once, with all that its mentions say; whole if all lists were."""
 
     def __init__(self, tap: Tap, run: Run, row: Users) -> None:
         super().__init__(tap, run, row, object_schema(row.shape.properties()))
         self.row = row
         self.primary_keys = ("id",)
-        self.forced_replication_method = REPLICATION_FULL_TABLE
         self._found: dict[str, Record] = {}
         self._open = 0
 
