@@ -110,6 +110,7 @@ class UsersStream(WholeStream):
         super().__init__(tap, run, row, object_schema(row.shape.properties()))
         self.row = row
         self.primary_keys = ("id",)
+        self.forced_replication_method = REPLICATION_FULL_TABLE
         self._found: dict[str, Record] = {}
         self._open = 0
 
