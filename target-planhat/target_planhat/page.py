@@ -8,7 +8,6 @@ import re
 import typing as t
 from datetime import datetime
 
-import jinja2
 from markupsafe import Markup, escape
 
 from target_planhat.contributions import FATES, Fate
@@ -16,6 +15,8 @@ from target_planhat.pictures import STRIP_HEIGHT, STRIP_WIDTH, chart, grouped, s
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import jinja2
 
 Figures = t.Mapping[str, t.Any]
 _MINUTE, _HOUR = 60, 3600
@@ -82,6 +83,8 @@ def _drawn(rule: Figures) -> dict[str, t.Any]:
 
 @functools.cache
 def _template() -> jinja2.Template:
+    import jinja2  # noqa: PLC0415 - slow to import, and most runs draw no page
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("target_planhat"),
         autoescape=True,

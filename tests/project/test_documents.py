@@ -30,6 +30,7 @@ PAGES = (
     "docs/event-streams.md",
     "docs/faults.md",
     "docs/performance.md",
+    "docs/loading.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
     "tap-pendo/README.md",

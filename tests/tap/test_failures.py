@@ -215,7 +215,7 @@ def test_batch_files_hold_the_same_rows(tap: TapRunner, tmp_path: Path) -> None:
     }
     output = tap.run(batch_config=batch)
     assert tap.exit_code == 0
-    for stream in ("features", "visitors", "feature_events", "guide_events"):
+    for stream in ("visitors", "feature_events", "guide_events"):
         rows = []
         for message in output:
             if message["type"] == "BATCH" and message["stream"] == stream:
@@ -227,18 +227,29 @@ def test_batch_files_hold_the_same_rows(tap: TapRunner, tmp_path: Path) -> None:
     assert kinds.index(("RECORD", "sync_windows")) > kinds.index(("BATCH", "events"))
 
 
-def test_rows_of_batch_files_are_not_deleted_by_their_own_version(
+def test_rows_that_are_gone_are_marked_in_spite_of_batch_files(
     tap: TapRunner, tmp_path: Path, warehouse: Warehouse
 ) -> None:
+    """Rows in BATCH files carry no version: these streams do without them."""
     batch = {
         "encoding": {"format": "jsonl", "compression": "gzip"},
         "storage": {"root": tmp_path.as_uri()},
     }
-    warehouse.load(tap.run(select=("pages", "page_rules", "users"), batch_config=batch))
-    for table in ("pages", "page_rules", "users"):
-        ((rows, deleted),) = warehouse.rows(f"select count(*), count(_sdc_deleted_at) from {table}")
-        assert rows > 0
-        assert not deleted
+    streams = ("pages", "page_rules", "users", "feature_events")
+    first = tap.run(select=streams, batch_config=batch)
+    assert {m["stream"] for m in first if m["type"] == "BATCH"} == {"feature_events"}
+    warehouse.load(first)
+    assert warehouse.rows("select count(*) > 0, count(read_at) = count(*) from feature_events") == [
+        (True, True)
+    ]
+    gone = first.records("pages")[0]["id"]
+    tap.pendo.world.remove_definition("page", gone)
+    tap.pendo.clock.advance(3600)
+    warehouse.load(tap.run(select=streams, batch_config=batch))
+    for table, key in (("pages", "id"), ("page_rules", "page_id")):
+        marked = f"select distinct {key} from {table} where _sdc_deleted_at is not null"
+        assert warehouse.rows(marked) == [(gone,)]
+    assert warehouse.rows("select count(*) > 0, count(_sdc_deleted_at) from users") == [(True, 0)]
 
 
 def test_a_signal_ends_the_run_with_whole_lines_and_the_last_state(

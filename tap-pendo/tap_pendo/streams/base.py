@@ -287,10 +287,8 @@ class PendoStream(Stream):
 
     def settle(self) -> None:
         """Write what may follow only once all records before it are out: STATE at last."""
-        # rows in BATCH files carry no version: to activate one would delete them all
-        versioned = self._stream_version is not None and not self.get_batch_config(self.config)
-        if self._activates and self.selected and versioned:
-            self._write_activate_version_message(t.cast("int", self._stream_version))
+        if self._activates and self.selected and self._stream_version is not None:
+            self._write_activate_version_message(self._stream_version)
         self._activates = False
         self.stream_state.update(self._due)
         self._due.clear()
@@ -323,6 +321,12 @@ class WholeStream(PendoStream):
     def replication_method(self) -> str:
         """Always the full table."""
         return REPLICATION_FULL_TABLE
+
+    def get_batch_config(
+        self,
+        config: Mapping[str, t.Any],
+    ) -> None:
+        """Give none: rows that are gone are marked by version, and BATCH files carry none."""
 
 
 def as_dict(record: AnyRecord) -> Record:

@@ -12,7 +12,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_pendo import deriving
 from tap_pendo.planning import Planned
-from tap_pendo.streams.base import PendoStream, Record, object_schema
+from tap_pendo.streams.base import PendoStream, Record, WholeStream, object_schema
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +99,7 @@ class DerivedStream(PendoStream):
             self._write_activate_version_message(self._stream_version)
 
 
-class UsersStream(PendoStream):
+class UsersStream(WholeStream):
     """Pendo users, each once, with all that its mentions say; whole if all lists were."""
 
     def __init__(self, tap: Tap, run: Run, row: Users) -> None:
