@@ -6,6 +6,7 @@ that are as Pendo sends them as a rule; others stay dicts, for `shapes` to conve
 
 from __future__ import annotations
 
+import re
 import threading
 import typing as t
 
@@ -26,6 +27,8 @@ Values = tuple[t.Any, ...]
 
 # Fields that no shape declares; with more of them, rows that have them stay dicts
 _MOST_BEYOND = 100
+# A struct cannot have a field of such a name; rows that have one stay dicts
+_unnameable = re.compile(r'[\x00-\x1f"\\\ud800-\udfff]')
 _rows = msgspec.json.Decoder(list[Row])
 _UNSET = msgspec.UNSET
 
@@ -89,7 +92,7 @@ class Typed:
         return [self._values(row) for row in rows]
 
     def _learn(self, rows: list[Row]) -> None:
-        found = {name for row in rows for name in row}
+        found = {name for row in rows for name in row if not _unnameable.search(name)}
         with self._learning:
             names = (*self._names, *sorted(found.difference(self._names)))
             if len(self._names) < len(names) <= self._count + _MOST_BEYOND:

@@ -53,6 +53,9 @@ odd = {
     "firstTime": st.sampled_from([0, -1, "2026-03-11", 10**15, 1.0]),
     "new": st.none() | st.sampled_from([1, "x", [None]]),
     "newer": st.just({}),
+    "no\0name": st.just(1),
+    'no"name': st.just(1),
+    "no\\name": st.just(1),
 }
 
 
