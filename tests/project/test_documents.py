@@ -33,6 +33,7 @@ PAGES = (
     "docs/loading.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
+    "docs/streams.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
@@ -40,7 +41,9 @@ PAGES = (
 
 
 @pytest.fixture
-def generate(project: Path) -> ModuleType:
+def generate(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    # as for a script, whose folder is on the path
+    monkeypatch.syspath_prepend(project / "docs")
     spec = importlib.util.spec_from_file_location("generate", project / "docs" / "generate.py")
     assert spec
     assert spec.loader
@@ -92,6 +95,7 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
                 for suite in ("tap", "memory", "latency", "many", "target", "pipe", "growth")
             ),
         ],
+        "docs/streams.md": ["pictures of the streams", "columns of the streams"],
         "docs/planhat-rules.md": ["event streams of target-planhat"],
         "demo/README.md": ["switches", "knobs"],
         "meltano.yml": [
