@@ -161,4 +161,6 @@ def column_type(schema: Schema) -> str:
     named = [name for name in types if name != "null"]
     if len(named) > 1:
         return "JSON"
+    if named == ["array"]:
+        return f"array of {column_type(schema['items'])}"
     return schema.get("format") or named[0]

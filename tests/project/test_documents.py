@@ -33,6 +33,7 @@ PAGES = (
     "docs/loading.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
+    "docs/sql.md",
     "docs/streams.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
