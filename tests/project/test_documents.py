@@ -28,6 +28,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/event-streams.md",
+    "docs/first-sync.md",
     "docs/faults.md",
     "docs/performance.md",
     "docs/loading.md",
