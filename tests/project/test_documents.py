@@ -139,6 +139,23 @@ def test_links_lead_somewhere(project: Path) -> None:
     assert broken == []
 
 
+def test_links_to_headings_lead_to_one(project: Path) -> None:
+    broken = [
+        f"{page}: {link}#{heading}"
+        for page in PAGES
+        for link, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", (project / page).read_text())
+        if heading not in headings((project / page).parent / link if link else project / page)
+    ]
+
+    assert broken == []
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page, as GitHub names them in links."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in found}
+
+
 @pytest.mark.parametrize("page", ["README.md", "target-planhat/README.md"])
 def test_readme_configures_settings_that_exist(page: str, project: Path) -> None:
     readme = (project / page).read_text()
