@@ -18,6 +18,7 @@ from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 from planhat_emulator.knobs import Knobs
+from stream_pages import diagrams, sections
 from tap_pendo.catalog import CATALOG
 from tap_pendo.objects import Derived
 from tap_pendo.tap import TapPendo
@@ -41,6 +42,7 @@ DOCUMENTS = (
     "docs/faults.md",
     "docs/performance.md",
     "docs/planhat-rules.md",
+    "docs/streams.md",
 )
 # what the tests expect of each difficulty
 OUTCOMES = "tests/outcomes.py"
@@ -71,8 +73,12 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 def documents(root: Path) -> dict[Path, str]:
     """Each document as it should be."""
     catalog = discovered()
+    streams = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+    replication = {row.name: _replication(row, streams[row.name]) for row in CATALOG}
     in_markdown = {
         "streams": stream_table(catalog),
+        "pictures of the streams": diagrams(streams),
+        "columns of the streams": sections(CATALOG, streams, replication, _table),
         "switches": switch_table(),
         "faults": fault_table(),
         "knobs": knob_table(),

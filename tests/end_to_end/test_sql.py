@@ -1,23 +1,24 @@
-"""The statements of docs/sql.md, on what the tap and target-postgres have loaded."""
+"""The statements of docs/sql.md on people and polls, on what target-postgres has loaded."""
 
 from __future__ import annotations
 
-import re
 import typing as t
 from collections import defaultdict
 from datetime import timedelta
-from pathlib import Path
 
 from tap_pendo.windows import to_ms
 
 from tests.conftest import NOW
+from tests.documents import blocks
 
 if t.TYPE_CHECKING:
     from tests.conftest import TapRunner, Warehouse
 
 Record = dict[str, t.Any]
-DOC = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
-NPS, SCORE, PAIRS, DELETED = re.findall(r"```sql\n(.*?)```", DOC, re.DOTALL)
+PAGE = "docs/sql.md"
+NPS, SCORE = blocks(PAGE, "NPS: rating and comment", "sql")
+[PAIRS] = blocks(PAGE, "What belongs to a visitor or an account now", "sql")
+[DELETED] = blocks(PAGE, "Visitors that Pendo has deleted", "sql")
 SELECT = ("polls", "poll_events", "visitors", "visitor_accounts")
 
 

@@ -28,11 +28,14 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/event-streams.md",
+    "docs/first-sync.md",
     "docs/faults.md",
     "docs/performance.md",
     "docs/loading.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
+    "docs/sql.md",
+    "docs/streams.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
@@ -40,7 +43,9 @@ PAGES = (
 
 
 @pytest.fixture
-def generate(project: Path) -> ModuleType:
+def generate(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    # as for a script, whose folder is on the path
+    monkeypatch.syspath_prepend(project / "docs")
     spec = importlib.util.spec_from_file_location("generate", project / "docs" / "generate.py")
     assert spec
     assert spec.loader
@@ -92,6 +97,7 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
                 for suite in ("tap", "memory", "latency", "many", "target", "pipe", "growth")
             ),
         ],
+        "docs/streams.md": ["pictures of the streams", "columns of the streams"],
         "docs/planhat-rules.md": ["event streams of target-planhat"],
         "demo/README.md": ["switches", "knobs"],
         "meltano.yml": [
@@ -131,6 +137,23 @@ def test_links_lead_somewhere(project: Path) -> None:
     ]
 
     assert broken == []
+
+
+def test_links_to_headings_lead_to_one(project: Path) -> None:
+    broken = [
+        f"{page}: {link}#{heading}"
+        for page in PAGES
+        for link, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", (project / page).read_text())
+        if heading not in headings((project / page).parent / link if link else project / page)
+    ]
+
+    assert broken == []
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page, as GitHub names them in links."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in found}
 
 
 @pytest.mark.parametrize("page", ["README.md", "target-planhat/README.md"])
