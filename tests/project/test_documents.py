@@ -28,6 +28,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/event-streams.md",
+    "docs/moving-over.md",
     "docs/faults.md",
     "docs/performance.md",
     "docs/loading.md",
