@@ -29,6 +29,7 @@ PAGES = (
     "CHANGELOG.md",
     "docs/event-streams.md",
     "docs/moving-over.md",
+    "docs/errors.md",
     "docs/faults.md",
     "docs/performance.md",
     "docs/loading.md",
