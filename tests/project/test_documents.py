@@ -30,6 +30,7 @@ PAGES = (
     "docs/event-streams.md",
     "docs/moving-over.md",
     "docs/errors.md",
+    "docs/operating.md",
     "docs/faults.md",
     "docs/performance.md",
     "docs/loading.md",
