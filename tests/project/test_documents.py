@@ -31,6 +31,7 @@ PAGES = (
     "docs/moving-over.md",
     "docs/errors.md",
     "docs/operating.md",
+    "docs/planhat-cookbook.md",
     "docs/faults.md",
     "docs/performance.md",
     "docs/loading.md",
