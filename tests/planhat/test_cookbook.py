@@ -20,7 +20,7 @@ RECIPES: list[Record] = [
     for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 ]
 SOME_FEATURES, COMPANIES, ASSETS, SINCE, BY_EMAIL, BY_CRM, SEVERAL_COMPANIES = RECIPES[:7]
-CREATED, APPS_BY_NAME, APPS_BY_RULE, BOTH, PRESENCE, GUIDES = RECIPES[7:]
+CREATED, APPS_BY_NAME, APPS_BY_RULE, APPS_AS_ASSETS, BOTH, PRESENCE, GUIDES = RECIPES[7:]
 DAY = "2026-03-09"
 VISITORS = schema("visitors", "visitor_id", "metadata")
 ACCOUNTS = schema("accounts", "account_id", "metadata")
@@ -35,6 +35,14 @@ def figure(stream: str, **fields: t.Any) -> list[Message]:
     """Input with one row of an aggregation by the day."""
     at = f"{DAY}T00:00:00Z"
     return [schema(stream, *fields, "window_start"), record(stream, window_start=at, **fields)]
+
+
+def test_each_recipe_has_its_rules_and_its_test() -> None:
+    headings = re.findall(r"^## (\d+)\. ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    tested = {name.split("_")[1] for name in globals() if re.match(r"test_\d", name)}
+
+    assert headings == [str(number) for number in range(1, 13)]
+    assert tested == set(headings)
 
 
 @pytest.fixture
@@ -123,6 +131,14 @@ def test_9_several_apps_by_name_or_by_rule(run: Run, target: TargetRunner) -> No
         ("web_uses", "Company", "acme", DAY): 1,
         ("mobile_uses", "Company", "acme", DAY): 2,
     }
+
+
+def test_9_an_app_that_is_an_asset(run: Run, target: TargetRunner) -> None:
+    asset = {"externalId": "2", "name": "Mobile", "companyId": "extid-acme"}
+    target.planhat.world.seed(assets=[asset])
+    run(APPS_AS_ASSETS, *uses(event(day(9, 8), app=2), event(day(9, 9), count=2, app=2)))
+
+    assert target.planhat.world.point_sums() == {("feature_uses", "Asset", "2", DAY): 3}
 
 
 def test_10_activity_or_metric(run: Run) -> None:
