@@ -19,7 +19,7 @@ _TEXTS = {"problems", "pipelines", "known", "database", "placing", "matching"}
 # modules of which each longer text is shown
 _WORDED = {
     *("aggregations", "answers", "bulk", "creation", "delivery", "items", "matching", "naming"),
-    *("preparation", "rule_reading", "run", "sinks", "target"),
+    *("messages", "preparation", "rule_reading", "run", "sinks", "target"),
 }
 # what tells of something else than a difficulty
 _TOLD = {
