@@ -39,6 +39,10 @@ PAGES = (
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
+    "docs/moving-over.md",
+    "docs/errors.md",
+    "docs/operating.md",
+    "docs/planhat-cookbook.md",
 )
 
 
