@@ -33,6 +33,7 @@ PAGES = (
     "docs/loading.md",
     "docs/planhat.md",
     "docs/planhat-rules.md",
+    "docs/privacy.md",
     "hub/README.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
