@@ -53,7 +53,7 @@ class TapPendo(Tap):
     """Singer tap for Pendo: every Pendo object as a stream."""
 
     name = "tap-pendo"
-    package_name = "tap-pendo"
+    package_name = "pendo-planhat-tap-pendo"
     config_jsonschema = settings.SCHEMA
     # visitors and accounts have the customer's own metadata
     dynamic_catalog = True

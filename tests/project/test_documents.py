@@ -34,6 +34,7 @@ PAGES = (
     "docs/planhat.md",
     "docs/planhat-rules.md",
     "docs/privacy.md",
+    "docs/releasing.md",
     "hub/README.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
