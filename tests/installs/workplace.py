@@ -31,10 +31,8 @@ class Workplace:
         home.mkdir(parents=True)
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
         self.environment = {
-            # what was fetched once is not fetched for each
-            "PIP_CACHE_DIR": said(SCRIPTS / "python", "-m", "pip", "cache", "dir"),
-            "UV_CACHE_DIR": said(SCRIPTS / "uv", "cache", "dir"),
             **kept,
+            **_caches(),
             **services,
             "HOME": str(home),
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -60,6 +58,19 @@ class Workplace:
             words = " ".join(str(word) for word in command)
             raise InstallError(f"{words}: {last_lines(done.stdout + done.stderr)}")
         return done.stdout
+
+
+def _caches() -> dict[str, str]:
+    """The caches of the caller's home, so that nothing is fetched twice; a cache may be off."""
+    asked = {
+        "PIP_CACHE_DIR": (SCRIPTS / "python", "-m", "pip", "cache", "dir"),
+        "UV_CACHE_DIR": (SCRIPTS / "uv", "cache", "dir"),
+    }
+    done = {
+        name: subprocess.run(command, check=False, capture_output=True, text=True)
+        for name, command in asked.items()
+    }
+    return {name: one.stdout.strip() for name, one in done.items() if one.returncode == 0}
 
 
 def said(*command: str | Path) -> str:
