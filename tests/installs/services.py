@@ -8,6 +8,7 @@ import typing as t
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
+from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve as serve_pendo
 from pendo_emulator.world import World as Pendo
 from planhat_emulator.server import serve as serve_planhat
@@ -67,7 +68,9 @@ class Services:
 @contextmanager
 def services(scripts: Path, folder: Path) -> Iterator[Services]:
     """Serve both; `scripts` has the plugins of the working tree, `folder` is for their files."""
-    world = Pendo(events_per_day=400, visitors=200, accounts=20)
+    # its clock stands still: later on late events would have arrived
+    now = datetime.now(timezone.utc).isoformat()
+    world = Pendo(events_per_day=400, visitors=200, accounts=20, clock=Clock(now))
     with serve_pendo(world) as pendo, serve_planhat() as planhat:
         found = Services(pendo, planhat)
         found.renew()
