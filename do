@@ -3,17 +3,26 @@
 set -eu
 cd "$(dirname "$0")"
 
+# With WHEELS, a folder, its wheels are what is run and tested, not the plugins of the working tree.
+wheels=${WHEELS:-}
+venv=.venv${wheels:+-wheels}
+
 # One virtual environment with everything, made anew when a project file changes.
 install() {
-    stamp=.venv/.installed
-    if [ -f "$stamp" ] && [ -z "$(find pyproject.toml */pyproject.toml constraints.txt -newer "$stamp")" ]; then
+    stamp=$venv/.installed
+    if [ -f "$stamp" ] && [ -z "$(find pyproject.toml */pyproject.toml constraints.txt ${wheels:+"$wheels"} -newer "$stamp")" ]; then
         return
     fi
-    [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt uv
+    [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt uv
+    if [ -n "$wheels" ]; then
+        set -- "$wheels"/*.whl
+    else
+        set -- -e ./tap-pendo -e ./target-planhat
+    fi
     # bytecode once here saves seconds at each start of Meltano
-    .venv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode -c constraints.txt \
-        -e ./tap-pendo -e ./target-planhat -e ./demo --group dev --group meltano
+    "$venv/bin/uv" pip install -q --python "$venv/bin/python" --compile-bytecode -c constraints.txt \
+        "$@" -e ./demo --group dev --group meltano
     touch "$stamp"
 }
 
@@ -21,6 +30,13 @@ install() {
 install_bench() {
     [ -x .venv/bench/bin/python ] || .venv/bin/python -m venv --without-pip .venv/bench
     .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
+}
+
+# What only a release needs, in an environment of its own.
+install_release_tools() {
+    [ -x "$venv/release/bin/python" ] || python -m venv --without-pip "$venv/release"
+    uv pip install -q --python "$venv/release/bin/python" -c constraints.txt --group release
+    PATH="$PATH:$PWD/$venv/release/bin"
 }
 
 usage() {
@@ -33,6 +49,8 @@ usage() {
 ./do format         format, and fix what can be fixed
 ./do generate       write the generated tables and the golden catalogue anew
 ./do bench [ARGS]   measure against peers (./do bench --help)
+./do installs       all ways to install both plugins, with each Python that is here
+./do release        build the wheels and source archives of both plugins into dist/, and check them
 ./do pins           resolve constraints.txt anew
 ./do run COMMAND    any command in the environment
 TXT
@@ -41,11 +59,11 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | installs | release | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
-PATH="$PWD/.venv/bin:$PATH"
+PATH="$PWD/$venv/bin:$PATH"
 export PATH UV_COMPILE_BYTECODE=1
 
 case "$command" in
@@ -67,10 +85,23 @@ case "$command" in
         case " $*" in *" --json"*) install_bench ;; esac
         exec python -m benchmarks "$@"
         ;;
+    installs)
+        install_release_tools
+        exec python -m tests.installs
+        ;;
+    release)
+        install_release_tools
+        rm -rf dist
+        for member in tap-pendo target-planhat; do
+            uv build -q --build-constraints constraints.txt --out-dir dist "$member"
+        done
+        twine check --strict dist/*
+        check-wheel-contents dist/*.whl
+        ;;
     pins)
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
-            --group dev --group meltano --group bench -o constraints.txt
+            --group dev --group meltano --group bench --group release -o constraints.txt
         ;;
     run) exec "$@" ;;
 esac

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import logging
 import re
@@ -13,6 +15,8 @@ import textwrap
 import typing as t
 from pathlib import Path
 
+import yaml
+from hub_definitions import OVERLAY, Rule, choices, definitions, json_type, kind, meltano_kind
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
@@ -49,8 +53,6 @@ OUTCOMES = "tests/outcomes.py"
 PROJECT = "meltano.yml"
 # what the types of customers' own metadata are made from must not move with the calendar
 NOW = "2026-03-01T12:00:00Z"
-
-Rule = dict[str, t.Any]
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
@@ -93,6 +95,17 @@ def documents(root: Path) -> dict[Path, str]:
     for name in DOCUMENTS:
         found[root / name] = filled(_content(root / name), "<!-- {} -->", in_markdown)
     found[root / PROJECT] = filled(_content(root / PROJECT), "# {}", in_yaml)
+    hub = definitions(_content(root / OVERLAY), abouts(), yaml.safe_load(selection())["select"])
+    return found | {root / name: text for name, text in hub.items()}
+
+
+def abouts() -> dict[str, t.Any]:
+    """What each plugin's `--about --format=json` prints."""
+    found = {}
+    for name, plugin in PLUGINS.items():
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            plugin.print_about("json")
+        found[name] = json.loads(said.getvalue())
     return found
 
 
@@ -242,11 +255,10 @@ def setting_table(settings: dict[str, Rule]) -> str:
 
 
 def _type(rule: Rule) -> str:
-    kind = _kind(rule)
     named = {"date_iso8601": "date or date-time", "options": "string", "decimal": "number"}
-    text = named.get(kind, kind)
-    if kind == "array":
-        text = f"array of {_json_type(rule['items'])}s"
+    text = named.get(kind(rule), kind(rule))
+    if text == "array":
+        text = f"array of {json_type(rule['items'])}s"
     notes = [word for word in ("secret", "required") if rule.get(word)]
     return ", ".join([text, *notes])
 
@@ -257,7 +269,7 @@ def _default(rule: Rule) -> str:
 
 def _allowed(rule: Rule) -> str:
     if "enum" in rule:
-        return ", ".join(f"`{value}`" for value in rule["enum"] if value is not None)
+        return ", ".join(f"`{value}`" for value in choices(rule))
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
     return ", ".join(f"{word} {rule[name]}" for name, word in limits.items() if name in rule)
 
@@ -280,39 +292,15 @@ def setting_list(settings: dict[str, Rule]) -> str:
 
 def _setting(name: str, rule: Rule) -> str:
     lines = [f"- name: {name}", f"  label: {rule.get('title', name)}"]
-    lines.append(f"  kind: {_meltano_kind(rule)}")
+    lines.append(f"  kind: {meltano_kind(rule)}")
     if rule.get("secret"):
         lines.append("  sensitive: true")
     if "default" in rule:
         lines.append(f"  value: {json.dumps(rule['default']).strip(chr(34))}")
-    choices = ", ".join(str(value) for value in rule.get("enum", ()) if value is not None)
-    said = rule["description"] + (f" One of {choices}." if choices else "")
+    one_of = ", ".join(choices(rule))
+    said = rule["description"] + (f" One of {one_of}." if one_of else "")
     told = textwrap.wrap(said, 90, break_long_words=False, break_on_hyphens=False)
     return "\n".join([*lines, "  description: >-", *(f"    {line}" for line in told)])
-
-
-def _meltano_kind(rule: Rule) -> str:
-    """Text where Meltano 4.4.1 would not leave it to the tap to say what is wrong.
-
-    It crashes on a `decimal` from the environment, shows a traceback for what is no option, and
-    takes a date such as 01.02.2026 for another one.
-    """
-    kind = _kind(rule)
-    return "string" if kind in {"decimal", "options", "date_iso8601"} else kind
-
-
-def _kind(rule: Rule) -> str:
-    if "enum" in rule:
-        return "options"
-    if rule.get("format") == "date-time":
-        return "date_iso8601"
-    kind = _json_type(rule)
-    return "decimal" if kind == "number" else kind
-
-
-def _json_type(rule: Rule) -> str:
-    types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
-    return str(next(name for name in types if name != "null"))
 
 
 def _content(path: Path) -> str:

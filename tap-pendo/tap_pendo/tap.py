@@ -15,7 +15,8 @@ import dotenv
 from singer_sdk import Tap
 from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers._classproperty import classproperty
-from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
 from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
@@ -53,7 +54,7 @@ class TapPendo(Tap):
     """Singer tap for Pendo: every Pendo object as a stream."""
 
     name = "tap-pendo"
-    package_name = "tap-pendo"
+    package_name = "pendo-planhat-tap-pendo"
     config_jsonschema = settings.SCHEMA
     # visitors and accounts have the customer's own metadata
     dynamic_catalog = True
@@ -94,6 +95,18 @@ class TapPendo(Tap):
         streams = made(self, self.run)
         self._order = [stream.name for stream in streams]
         return streams
+
+    def setup_mapper(self) -> None:
+        """Map the selected streams; for one that is not, the SDK would take a map for wrong."""
+        PluginBase.setup_mapper(self)
+        on = {
+            name: entry
+            for name, entry in self.catalog.items()
+            if entry.metadata.resolve_selection()[()]
+        }
+        self.mapper.register_raw_streams_from_catalog(Catalog(on))
+        for name in self.catalog.keys() - on:
+            self.mapper.stream_maps[name] = [RemoveRecordTransform(name, {}, None, None)]
 
     # Settings: one clear line, and never a value
 

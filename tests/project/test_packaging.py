@@ -77,6 +77,19 @@ def test_changelog_entries_name_their_member(project: Path) -> None:
     assert [each for each in entries if not re.match(r"(tap|target|demo): ", each)] == []
 
 
+def test_changelog_has_places_for_what_an_upgrade_asks_for(project: Path) -> None:
+    text = (project / "CHANGELOG.md").read_text()
+    kept = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    order = ["Schemas", "State and ledger", *kept]
+    for version in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        headings, *parts = re.split(r"^### (.+)$", version, flags=re.MULTILINE)
+        found = dict(zip(parts[::2], parts[1::2], strict=True))
+        assert list(found) == sorted(found, key=order.index), headings
+        # versions of row_id and of the ledger are for those who upgrade
+        assert not any(re.search(r", version \d", found.get(name, "")) for name in kept)
+    assert {"### Schemas", "### State and ledger"} <= set(text.splitlines())
+
+
 @pytest.mark.parametrize("member", ["tap-pendo", "target-planhat"])
 def test_plugin_names_the_pythons_that_it_supports(member: str, project: Path) -> None:
     metadata = _pyproject(project / member)["project"]
