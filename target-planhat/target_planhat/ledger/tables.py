@@ -25,7 +25,12 @@ class Said(sa.TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
         """Put a sign in its place."""
         del dialect
-        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+        return said(value)
+
+
+def said(value: str | None) -> str | None:
+    """Put a sign in place of NUL."""
+    return value.replace("\0", "\ufffd") if value and "\0" in value else value
 
 
 # what tells one item of a rule from another
