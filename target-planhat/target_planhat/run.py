@@ -308,6 +308,8 @@ class Run:
             for stream, sink in sorted(self._sinks.items())
             if sink.fate and self._records[stream]
         }
+        # it counts all items of the run
+        self._db.sort_on_disk()
         figures = Figures(self._db, self._number)
         for intake in self._intakes:
             if self._sinks and intake.rule.stream not in self._sinks:

@@ -261,6 +261,15 @@ class Database:
                 finally:
                     raw.close()
 
+    def sort_on_disk(self) -> None:
+        """Take a few megabytes from now on, however much is sorted.
+
+        SQLite sorts in memory what its cache could hold; what was read is not needed any more.
+        """
+        if self._is_sqlite:
+            with self._told():
+                self.connection.exec_driver_sql("PRAGMA cache_size = -8192")
+
     def close(self) -> None:
         """Give the ledger back; what was not committed is gone."""
         with contextlib.suppress(DBAPIError):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from target_planhat.ledger import settling
 from target_planhat.ledger.settling import DIFFERENT, Settled
-from target_planhat.ledger.tables import staged, staged_facts
+from target_planhat.ledger.tables import STAGED_KEY, staged, staged_facts
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -164,14 +164,12 @@ class Staging:
         )
 
 
-_KEY = ("rule_id", "read_at", "bucket", "subject", "company", "entity", "app")
-_STAGED = (*_KEY, "date", "ends", "value", "records", "clash")
-_TOLD = (*_KEY, "name", "number", "text")
+_STAGED = (*STAGED_KEY, "ends", "value", "records", "clash")
+_TOLD = (*STAGED_KEY, "name", "number", "text")
 
 
 def _row(rule_id: int, cell: Cell, found: Pending) -> tuple[t.Any, ...]:
-    figures = (found.value, found.records, found.clash)
-    return (*_key(rule_id, cell), cell.date, cell.ends, *figures)
+    return (*_key(rule_id, cell), cell.ends, found.value, found.records, found.clash)
 
 
 def _facts(rule_id: int, cell: Cell, info: Mapping[str, t.Any]) -> Iterable[tuple[t.Any, ...]]:
@@ -183,7 +181,7 @@ def _facts(rule_id: int, cell: Cell, info: Mapping[str, t.Any]) -> Iterable[tupl
 
 def _key(rule_id: int, cell: Cell) -> tuple[t.Any, ...]:
     c = cell
-    return (rule_id, c.read_at, c.bucket, c.subject, c.company, c.entity, c.app)
+    return (rule_id, c.read_at, c.bucket, c.date, c.subject, c.company, c.entity, c.app)
 
 
 def _merge(found: Pending, info: Mapping[str, t.Any]) -> None:
