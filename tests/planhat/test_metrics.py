@@ -485,9 +485,9 @@ def test_rows_of_one_window_with_different_dates_of_their_own_are_different_poin
     target: TargetRunner,
 ) -> None:
     told = schema("uses", "account_id", "window_start", "seen", "n", "read_at")
-    window_start = iso(day(9))
+    fields = {"account_id": "acme", "window_start": iso(day(9)), "read_at": iso(NOW)}
     rows = [
-        record("uses", account_id="acme", window_start=window_start, seen=seen, n=n, read_at=iso(NOW))
+        record("uses", **fields, seen=seen, n=n)
         for seen, n in ((iso(day(5)), 2), (iso(day(6)), 3), (iso(day(5)), 4))
     ]
     closed = window(day(9), day(10), stream="uses")
