@@ -20,7 +20,7 @@ _REMEMBERED = 50_000
 
 
 class Place(t.NamedTuple):
-    """The time parts of a contribution; epoch milliseconds."""
+    """The time parts of a cell; epoch milliseconds."""
 
     date: int
     ends: int

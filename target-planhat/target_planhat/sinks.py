@@ -1,4 +1,4 @@
-"""What becomes of the records of each stream: contributions, names, people, windows, or nothing."""
+"""What becomes of the records of each stream: figures, names, people, windows, or nothing."""
 
 from __future__ import annotations
 
