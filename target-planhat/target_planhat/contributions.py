@@ -1,4 +1,4 @@
-"""What mapping makes of a record: a contribution to one item of Planhat, or a rejection."""
+"""What mapping makes of a record: figures of one cell, or a rejection."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Fate = t.Literal[
 FATES: tuple[Fate, ...] = t.get_args(Fate)
 
 
-class Contribution(t.NamedTuple):
-    """What one record adds to one item. All times are epoch milliseconds.
+class Cell(t.NamedTuple):
+    """What a record counts for: a bucket of an item, as one read gave it. Times are epoch ms.
 
     An item is one activity or one point: (rule, subject, company, entity, date). `subject` is
     Pendo's id of the visitor, account, … that the item is about; `company` is Pendo's account id
@@ -26,8 +26,7 @@ class Contribution(t.NamedTuple):
     ("[]" for metrics). `date` is what Planhat gets: the start of the UTC hour, or the day's label
     at 00:00Z. `ends` is when the item's hour or day is over.
     `bucket` is the start of the source bucket (hour or day of Pendo), `period` its kind; `app`
-    the app's id as text, or "". `info` has numbers, which are summed, and other values, which
-    are kept where equal.
+    the app's id as text, or "" where apps do not add up.
     """
 
     subject: str
@@ -39,8 +38,16 @@ class Contribution(t.NamedTuple):
     bucket: int
     period: str
     read_at: int
+
+
+class Figures(t.NamedTuple):
+    """What a record adds to its cell.
+
+    `info` has numbers, which are summed, and other values, which are kept where equal.
+    """
+
     value: float
-    info: dict[str, t.Any] | None
+    info: dict[str, t.Any] | None = None
 
 
 class Rejection(t.NamedTuple):

@@ -1,4 +1,4 @@
-"""What a record becomes by a rule: a contribution to one item, or a rejection with its reason."""
+"""What a record becomes by a rule: figures of one cell, or a rejection with its reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import reduce
 
 import msgspec
 
-from target_planhat.contributions import Contribution, Rejection
+from target_planhat.contributions import Cell, Figures, Rejection
 from target_planhat.placing import Placing
 from target_planhat.streams import ACCOUNT, APP, EVENT_STREAMS, VISITOR
 from target_planhat.values import ValueProblem, is_findable, kept, number, text
@@ -47,6 +47,7 @@ class Mapper:
 
     def __init__(self, rule: Rule, *, zone: ZoneInfo, since: int | None, started: int) -> None:
         stream = EVENT_STREAMS.get(rule.stream)
+        self._rule = rule
         self._placing = Placing(rule, zone, since, started)
         self._where = [(_getter(name), allowed) for name, allowed in rule.where.items()]
         self._only = rule.only
@@ -58,16 +59,29 @@ class Mapper:
         self._fields = rule.named
         self._entities: dict[tuple[str, ...], str] = {}
         self._has_app = stream is not None
-        self._counted = rule.value or ""
-        self._value_of = _getter(self._counted)
+        self.counted = rule.value or ""
+        self._value_of = _getter(self.counted)
         self._adds = rule.combine in {"sum", "count"}
         self._info = [
             (key, _getter(name), stream is not None and name in stream.numbers)
             for key, name in rule.info.items()
         ]
 
-    def contribution(self, record: Record) -> Contribution | Rejection:
-        """Say what a record adds to which item, or why it adds nothing."""
+    @property
+    def deciding(self) -> frozenset[str]:
+        """The fields that decide about a record's cell; dots lead into objects."""
+        app = APP if self._has_app else ""
+        entity = self._entity if self._only else ""
+        fields = (self._id, self._account, entity, app, *self._fields, *self._rule.where)
+        return frozenset({*fields, *self._placing.fields} - {""})
+
+    @property
+    def adding(self) -> frozenset[str]:
+        """The fields that say what is added; dots lead into objects."""
+        return frozenset({self.counted, *self._rule.info.values()} - {""})
+
+    def cell(self, record: Record) -> Cell | Rejection:
+        """Say what a record counts for, or why it counts for nothing."""
         if self._where or self._only:
             unwanted = self._unwanted(record)
             if unwanted is not None:
@@ -84,21 +98,38 @@ class Mapper:
             app = _text(record, APP) if self._has_app else ""
             if not is_findable(*key, app):
                 return _TOO_LONG
-            return Contribution(
+            return Cell(
                 *key,
                 place.date,
                 place.ends,
-                app,
+                app if self._adds else "",
                 place.bucket,
                 place.period,
                 self._placing.read_at(record),
-                self._value(record) if self._counted else 1,
-                self._infos(record) if self._info else None,
             )
         except _UnwantedError as reason:
             return Rejection("ignored", str(reason))
         except ValueProblem as problem:
             return Rejection("rejected", str(problem))
+
+    def figures(self, record: Record) -> Figures | Rejection:
+        """Say what a record adds to its cell, or why it cannot."""
+        value = self.value(self._value_of(record))
+        if isinstance(value, Rejection):
+            return value
+        return Figures(value, self._infos(record) if self._info else None)
+
+    def value(self, said: t.Any) -> float | Rejection:
+        """Read what the rule's field says; a rule without one counts records."""
+        if not self.counted:
+            return 1
+        try:
+            found = number(said)
+        except ValueProblem as problem:
+            return Rejection("rejected", f"`{self.counted}` {problem}")
+        if found < 0 and self._adds:
+            return Rejection("rejected", f"`{self.counted}` is negative")
+        return found
 
     def _subject(self, record: Record) -> str:
         found = _text(record, self._id, self._id_of)
@@ -113,15 +144,6 @@ class Mapper:
     def _company(self, record: Record) -> str:
         found = _text(record, self._account, self._account_of) if self._account else ""
         return "" if found.isspace() else found
-
-    def _value(self, record: Record) -> float:
-        try:
-            found = number(self._value_of(record))
-        except ValueProblem as problem:
-            raise ValueProblem(f"`{self._counted}` {problem}") from None
-        if found < 0 and self._adds:
-            raise ValueProblem(f"`{self._counted}` is negative")
-        return found
 
     def _unwanted(self, record: Record) -> Rejection | None:
         for get, allowed in self._where:

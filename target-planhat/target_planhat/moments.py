@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -39,6 +40,7 @@ def label(day: date) -> int:
     return to_ms(datetime.combine(day, time(), UTC))
 
 
+@lru_cache(maxsize=4096)
 def iso(ms: int) -> str:
     """ISO 8601 in UTC with milliseconds: 2026-01-31T13:00:00.000Z."""
     moment = _EPOCH + ms * _MS

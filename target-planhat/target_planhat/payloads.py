@@ -27,22 +27,22 @@ def activity(  # noqa: PLR0913 - the parts of an activity
     date: int,
     count: float,
     weight: float,
-    info: Mapping[str, t.Any] | None,
+    info: Mapping[str, t.Any],
 ) -> Body:
     """Body of an activity; `date` in epoch milliseconds."""
-    body = {
-        "externalId": external_id,
-        "euExtId": external_id,
-        "email": email,
-        "companyExternalId": company_external_id,
-        "cId": company_external_id,
-        "action": action,
-        "date": iso(date),
-        "count": _number(count),
-        "weight": _number(weight),
-        "info": {key: _number(value) for key, value in (info or {}).items() if value is not None},
-    }
-    return {key: value for key, value in body.items() if value not in (None, {})}
+    body: Body = {}
+    if external_id is not None:
+        body["externalId"] = body["euExtId"] = external_id
+    if email is not None:
+        body["email"] = email
+    if company_external_id is not None:
+        body["companyExternalId"] = body["cId"] = company_external_id
+    body["action"] = action
+    body["date"] = iso(date)
+    body["count"] = _number(count)
+    body["weight"] = _number(weight)
+    told = {key: _number(value) for key, value in info.items() if value is not None}
+    return {**body, "info": told} if told else body
 
 
 def metric(*, dimension_id: str, value: float, external_id: str, model: Model, date: int) -> Body:

@@ -20,7 +20,7 @@ _REMEMBERED = 50_000
 
 
 class Place(t.NamedTuple):
-    """The time parts of a contribution; epoch milliseconds."""
+    """The time parts of a cell; epoch milliseconds."""
 
     date: int
     ends: int
@@ -48,6 +48,12 @@ class Placing:
         self._has_window = rule.date not in {None, WINDOW_START, READ_AT}
         self._missing = Rejection("rejected", f"no time: {_or(names)} is missing")
         self._read: tuple[str | None, int] = (None, started)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that decide about a record's place and read."""
+        window = (WINDOW_START,) if self._has_window else ()
+        return (*(name for name, _ in self._clocks), READ_AT, *window)
 
     def place(self, record: dict[str, t.Any]) -> Place | Rejection:
         """Find where a record belongs; never "now" (only a snapshot is of its read)."""

@@ -42,10 +42,12 @@ if t.TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    from target_planhat.contributions import Fate
+    import msgspec
+
+    from target_planhat.contributions import Fate, Rejection
     from target_planhat.rules import Rule
     from target_planhat.settings import Settings
-    from target_planhat.sinks import Record, Sink
+    from target_planhat.sinks import Sink
 
 logger = logging.getLogger("target-planhat")
 
@@ -179,8 +181,13 @@ class Run:
             return People(kind, list(dict.fromkeys(paths)), self.known, gone, identity=identity)
         return Ignored()
 
-    def record(self, stream: str, record: Record) -> None:
-        """Take a RECORD."""
+    def record(self, stream: str, record: msgspec.Raw) -> None:
+        """Take a RECORD, as JSON.
+
+        Raises:
+            TargetError: its SCHEMA has not come, or it cannot be.
+            msgspec.DecodeError: it is no JSON; UnicodeError and RecursionError, likewise.
+        """
         sink = self._sinks.get(stream)
         if sink is None:
             raise NoSchemaError(
@@ -224,10 +231,10 @@ class Run:
         told = SYNC_WINDOWS in self._sinks and rule.stream in self._windowed
         return told and rule.date != READ_AT
 
-    def _rejected(self, intake: RuleIntake, fate: Fate, reason: str, record: Record) -> None:
-        intake.undated[fate, reason] += 1
-        if fate == "rejected":
-            self._rejects.add(intake.rule, fate, reason, {"record": record})
+    def _rejected(self, intake: RuleIntake, found: Rejection, record: msgspec.Raw) -> None:
+        intake.undated[found] += 1
+        if found.fate == "rejected":
+            self._rejects.reject(intake.rule, found, record)
 
     # The end of input
 
@@ -301,6 +308,8 @@ class Run:
             for stream, sink in sorted(self._sinks.items())
             if sink.fate and self._records[stream]
         }
+        # it counts all items of the run
+        self._db.sort_on_disk()
         figures = Figures(self._db, self._number)
         for intake in self._intakes:
             if self._sinks and intake.rule.stream not in self._sinks:

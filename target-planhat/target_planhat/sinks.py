@@ -1,4 +1,4 @@
-"""What becomes of the records of each stream: contributions, names, people, windows, or nothing."""
+"""What becomes of the records of each stream: figures, names, people, windows, or nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import typing as t
 from collections import Counter
 from zoneinfo import ZoneInfo
 
-from target_planhat import creation
+import msgspec
+
+from target_planhat import columns, creation
 from target_planhat.contributions import Rejection
 from target_planhat.errors import TargetError
 from target_planhat.ledger.settling import Window
@@ -18,7 +20,7 @@ from target_planhat.values import is_findable
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from target_planhat.contributions import Contribution, Fate
+    from target_planhat.contributions import Cell, Fate
     from target_planhat.ledger.known import Known
     from target_planhat.ledger.settling import Settled
     from target_planhat.ledger.staging import Staging
@@ -26,12 +28,15 @@ if t.TYPE_CHECKING:
     from target_planhat.rules import Rule
 
 Record = dict[str, t.Any]
-Reject = t.Callable[["RuleIntake", "Fate", str, Record], None]
+Reject = t.Callable[["RuleIntake", Rejection, msgspec.Raw], None]
 
 NAMED = frozenset({"features", "pages", "track_types", "guides"})
 SYNC_WINDOWS = "sync_windows"
 _MOMENTS = ("window_start", "window_end", "read_at")
 _BLOCK = 1000
+# Cells of the latest rows: those of one visitor and hour come together
+_REMEMBERED = 5000
+_decode = msgspec.json.Decoder(Record).decode
 
 
 class Sink(t.Protocol):
@@ -40,8 +45,12 @@ class Sink(t.Protocol):
     fate: Fate | None
     """Of all its records; None: rules say."""
 
-    def take(self, record: Record) -> None:
-        """Take a record."""
+    def take(self, record: msgspec.Raw) -> None:
+        """Take a record, as JSON.
+
+        Raises:
+            msgspec.DecodeError: it is none; UnicodeError and RecursionError, likewise.
+        """
 
     def flush(self) -> None:
         """Put into the ledger what is held back."""
@@ -52,7 +61,7 @@ class Ignored:
 
     fate: Fate | None = "ignored"
 
-    def take(self, record: Record) -> None:
+    def take(self, record: msgspec.Raw) -> None:
         """Do nothing: it is counted."""
 
     def flush(self) -> None:
@@ -68,9 +77,10 @@ class Names:
         self._stream, self._known = stream, known
         self._held: dict[str, str] = {}
 
-    def take(self, record: Record) -> None:
+    def take(self, record: msgspec.Raw) -> None:
         """Keep a name."""
-        id_, name = record.get("id"), record.get("name")
+        definition = _decode(record)
+        id_, name = definition.get("id"), definition.get("name")
         if isinstance(id_, (str, int)) and isinstance(name, str) and name.strip():
             self._held[str(id_)] = name.strip()
 
@@ -98,17 +108,18 @@ class People:
         self._gone, self._identity = gone, identity
         self._held: dict[str, dict[str, str]] = {}
 
-    def take(self, record: Record) -> None:
+    def take(self, record: msgspec.Raw) -> None:
         """Keep the fields of a person."""
         if not self._paths and not self._identity:
             return
-        id_ = creation.value(record, f"{self._kind}_id") or creation.value(record, "id")
+        person = _decode(record)
+        id_ = creation.value(person, f"{self._kind}_id") or creation.value(person, "id")
         # no row has an id that is too long
         if not id_ or not is_findable(id_) or (self._gone and digest(id_) in self._gone):
             return
-        fields = {path: creation.value(record, path) for path in self._paths}
+        fields = {path: creation.value(person, path) for path in self._paths}
         if self._identity:
-            fields |= creation.identity(record)
+            fields |= creation.identity(person)
         self._held[id_] = fields
         if len(self._held) >= _BLOCK:
             self.flush()
@@ -143,7 +154,11 @@ class RuleIntake:
 
 
 class Events:
-    """A stream that rules are about."""
+    """A stream that rules are about.
+
+    What a row counts for is decided once for all rows that come together, and differ in nothing
+    that rules read but their figures.
+    """
 
     fate: Fate | None = None
 
@@ -157,34 +172,69 @@ class Events:
     ) -> None:
         self.intakes = intakes
         self._staging, self._known, self._gone, self._reject = staging, known, gone, reject
+        deciding = sorted(frozenset().union(*(each.mapper.deciding for each in intakes)))
+        adding = sorted(frozenset().union(*(each.mapper.adding for each in intakes)))
+        others = list(dict.fromkeys(name.split(".")[0] for name in adding))
+        self._names = [*deciding, *(name for name in others if name not in deciding)]
+        self._deciding = len(deciding)
+        # objects do not tell rows apart
+        within = any("." in name for name in deciding)
+        self._read = None if within else columns.reader(deciding, self._names[len(deciding) :])
+        self._cells: dict[columns.Values, list[Cell | Rejection]] = {}
 
-    def take(self, record: Record) -> None:
+    def take(self, record: msgspec.Raw) -> None:
         """Map a record by each rule."""
-        for intake in self.intakes:
-            given = intake.mapper.contribution(record)
-            if isinstance(given, Rejection):
-                self._reject(intake, given.fate, given.reason, record)
+        values = self._read(record) if self._read else None
+        if values is None:
+            row = _decode(record)
+            cells = self._cells_of(row)
+        else:
+            row = dict(zip(self._names, values))  # noqa: B905 - faster, and they are as many
+            decided = values[: self._deciding]
+            cells = self._cells.get(decided) or self._remembered(decided, row)
+        for intake, cell in zip(self.intakes, cells):  # noqa: B905 - as above
+            if isinstance(cell, Rejection):
+                self._reject(intake, cell, record)
                 continue
-            if given.period != intake.period and not self._fits(intake, given):
-                reason = (
-                    f"the rule counts by {intake.period}, and the record is of a whole "
-                    f"{given.period}: give the rule a new name, and set `since`"
-                )
-                intake.misfits = True
-                self._reject(intake, "rejected", reason, record)
-            elif self._gone and self._is_gone(intake.rule, given):
-                self._reject(intake, "ignored", "the person is forgotten", {})
+            figures = intake.mapper.figures(row)
+            if isinstance(figures, Rejection):
+                self._reject(intake, figures, record)
             else:
-                self._staging.add(intake.id, given)
+                self._staging.add(intake.id, cell, figures)
 
-    def _is_gone(self, rule: Rule, contribution: Contribution) -> bool:
+    def _remembered(self, decided: columns.Values, row: Record) -> list[Cell | Rejection]:
+        if len(self._cells) >= _REMEMBERED:
+            self._cells.clear()
+        found = self._cells[decided] = self._cells_of(row)
+        return found
+
+    def _cells_of(self, row: Record) -> list[Cell | Rejection]:
+        return [self._cell(intake, row) for intake in self.intakes]
+
+    def _cell(self, intake: RuleIntake, row: Record) -> Cell | Rejection:
+        """Say what a row counts for by a rule, if it fits what the rule has counted."""
+        cell = intake.mapper.cell(row)
+        if isinstance(cell, Rejection):
+            return cell
+        if cell.period != intake.period and not self._fits(intake, cell):
+            intake.misfits = True
+            return Rejection(
+                "rejected",
+                f"the rule counts by {intake.period}, and the record is of a whole "
+                f"{cell.period}: give the rule a new name, and set `since`",
+            )
+        if self._gone and self._is_gone(intake.rule, cell):
+            return Rejection("ignored", "the person is forgotten")
+        return cell
+
+    def _is_gone(self, rule: Rule, cell: Cell) -> bool:
         """Whether a record is about a person who is forgotten."""
-        return rule.model == "EndUser" and digest(contribution.subject) in self._gone
+        return rule.model == "EndUser" and digest(cell.subject) in self._gone
 
-    def _fits(self, intake: RuleIntake, contribution: Contribution) -> bool:
+    def _fits(self, intake: RuleIntake, cell: Cell) -> bool:
         """Whether a record's bucket is as long as those that the rule has counted."""
-        intake.period = self._known.period(intake.id, contribution.period)
-        return intake.period == contribution.period
+        intake.period = self._known.period(intake.id, cell.period)
+        return intake.period == cell.period
 
     def flush(self) -> None:
         """Do nothing: staging is flushed as a whole."""
@@ -211,10 +261,11 @@ class Windows:
         self._since = 0 if since is None else since
         self._moment = Calendar(ZoneInfo("UTC")).moment
 
-    def take(self, record: Record) -> None:
+    def take(self, record: msgspec.Raw) -> None:
         """Settle a window of a stream."""
-        for intake in self._intakes.get(str(record.get("stream")), ()):
-            moments = [self._moment(record.get(name)) for name in _MOMENTS]
+        read = _decode(record)
+        for intake in self._intakes.get(str(read.get("stream")), ()):
+            moments = [self._moment(read.get(name)) for name in _MOMENTS]
             if None in moments:
                 raise TargetError(
                     f"a record of {SYNC_WINDOWS} lacks one of {', '.join(_MOMENTS)}: allowed are "
@@ -228,7 +279,7 @@ class Windows:
                 )
             if intake.misfits or end <= self._since:
                 continue
-            apps = str(record.get("app_ids") or "*")
+            apps = str(read.get("app_ids") or "*")
             window = Window(max(start, self._since), end, apps, read_at)
             intake.count(self._staging.complete(intake.id, window))
 
@@ -242,8 +293,13 @@ class Rejects:
     def __init__(self, write: Callable[[str], t.Any] | None) -> None:
         self._write = write
 
+    def reject(self, rule: Rule, found: Rejection, record: msgspec.Raw) -> None:
+        """Write a line about a record."""
+        if self._write:
+            self.add(rule, found.fate, found.reason, {"record": _decode(record)})
+
     def add(self, rule: Rule, fate: str, reason: str, about: Mapping[str, t.Any]) -> None:
-        """Write one line."""
+        """Write a line."""
         if self._write:
             line = {"rule": rule.name, "stream": rule.stream, "fate": fate, "reason": reason}
             self._write(json.dumps({**line, **about}, ensure_ascii=False, default=str) + "\n")

@@ -27,6 +27,9 @@ def text(value: t.Any) -> str:
     Raises:
         ValueProblem: it is no scalar, too long, or has characters that no id has.
     """
+    if type(value) is str and len(value) <= LONGEST and value.isprintable():
+        # nearly all
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -70,6 +73,8 @@ def number(value: t.Any) -> float:
     Raises:
         ValueProblem: it is none.
     """
+    if type(value) is int and -_INT64 < value < _INT64:
+        return value
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = Decimal(value.strip())
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):

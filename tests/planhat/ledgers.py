@@ -7,6 +7,7 @@ import threading
 import typing as t
 from datetime import timedelta
 
+import msgspec
 from target_planhat import settings as target_settings
 from target_planhat.run import Run
 
@@ -48,7 +49,7 @@ def feed(run: Run, messages: list[Message]) -> None:
         if message["type"] == "SCHEMA":
             run.schema(message["stream"], message["schema"]["properties"])
         elif message["type"] == "RECORD":
-            run.record(message["stream"], message["record"])
+            run.record(message["stream"], msgspec.Raw(msgspec.json.encode(message["record"])))
         elif message["type"] == "STATE":
             run.state(message["value"])
         else:

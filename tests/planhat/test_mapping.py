@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from target_planhat import settings
-from target_planhat.contributions import Contribution, Rejection
+from target_planhat.contributions import Cell, Figures, Rejection
 from target_planhat.mapping import Mapper
 from target_planhat.moments import HOUR, Calendar, iso
 from target_planhat.target import TargetPlanhat
@@ -48,6 +48,13 @@ FIGURE: Raw = {"account_id": "acme", "visitors": 12, "window_start": "2026-03-11
 OWN: Raw = {"stream": "active", "dimension_id": "active", "value": "visitors"}
 
 
+class Contribution(t.NamedTuple):
+    """What a record counts for, and what it adds."""
+
+    cell: Cell
+    figures: Figures
+
+
 def ms(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
@@ -58,13 +65,21 @@ def mapper(kind: str, raw: Raw, **config: t.Any) -> Mapper:
     return Mapper(found.rules[0], zone=found.zone, since=found.since, started=ms(STARTED))
 
 
+def mapped(by: Mapper, record: Raw) -> Contribution | Rejection:
+    cell = by.cell(record)
+    if isinstance(cell, Rejection):
+        return cell
+    figures = by.figures(record)
+    return figures if isinstance(figures, Rejection) else Contribution(cell, figures)
+
+
 def activity(record: Raw, raw: Raw | None = None, **config: t.Any) -> Contribution | Rejection:
     rule = {"stream": "feature_events", **(raw or {})}
-    return mapper("activities", rule, **config).contribution(record)
+    return mapped(mapper("activities", rule, **config), record)
 
 
 def metric(record: Raw, raw: Raw | None = None, **config: t.Any) -> Contribution | Rejection:
-    return mapper("metrics", {**OWN, **(raw or {})}, **config).contribution(record)
+    return mapped(mapper("metrics", {**OWN, **(raw or {})}, **config), record)
 
 
 def made(found: Contribution | Rejection) -> Contribution:
@@ -74,7 +89,7 @@ def made(found: Contribution | Rejection) -> Contribution:
 
 def times(found: Contribution | Rejection) -> tuple[str, str, str, str]:
     """Date, end, bucket and its kind, to the minute."""
-    one = made(found)
+    one = made(found).cell
     return (iso(one.date)[:16], iso(one.ends)[:16], iso(one.bucket)[:16], one.period)
 
 
@@ -84,7 +99,7 @@ def times(found: Contribution | Rejection) -> tuple[str, str, str, str]:
 def test_a_feature_event() -> None:
     found = made(activity(ROW))
 
-    assert found._replace(date=0, ends=0, bucket=0, read_at=0) == Contribution(
+    assert found.cell._replace(date=0, ends=0, bucket=0, read_at=0) == Cell(
         subject="v1",
         company="acme",
         entity='["f1"]',
@@ -94,19 +109,18 @@ def test_a_feature_event() -> None:
         bucket=0,
         period="hour",
         read_at=0,
-        value=7,
-        info=None,
     )
-    assert iso(found.read_at) == "2026-03-11T08:00:00.000Z"
+    assert found.figures == (7, None)
+    assert iso(found.cell.read_at) == "2026-03-11T08:00:00.000Z"
     assert times(found) == ("2026-03-11T00:00", "2026-03-12T00:00", "2026-03-11T05:00", "hour")
 
 
 def test_a_figure_of_an_aggregation() -> None:
     found = made(metric(FIGURE))
 
-    assert found[:3] == ("acme", "", "[]")
-    assert (found.app, found.value, found.info) == ("", 12, None)
-    assert found.read_at == ms(STARTED)
+    assert found.cell[:3] == ("acme", "", "[]")
+    assert (found.cell.app, *found.figures) == ("", 12, None)
+    assert found.cell.read_at == ms(STARTED)
     assert times(found) == ("2026-03-11T00:00", "2026-03-12T00:00", "2026-03-11T00:00", "day")
 
 
@@ -185,7 +199,7 @@ def test_events_are_placed(
     ],
 )
 def test_times_are_read_in_each_form(written: t.Any) -> None:
-    assert iso(made(activity({**ROW, "hour": written})).bucket) == "2026-03-11T05:00:00.000Z"
+    assert iso(made(activity({**ROW, "hour": written})).cell.bucket) == "2026-03-11T05:00:00.000Z"
 
 
 def test_a_date_alone_is_the_day_of_the_time_zone() -> None:
@@ -199,10 +213,10 @@ def test_hours_of_an_aggregation_are_added_up(combine: str) -> None:
     raw = {"aggregate": combine} if combine == "sum" else {"aggregate": "count", "value": None}
     rule = {key: value for key, value in {**OWN, **raw}.items() if value is not None}
     record = {**FIGURE, "window_start": "2026-03-11T07:00:00Z"}
-    found = mapper("metrics", rule).contribution(record)
+    found = mapped(mapper("metrics", rule), record)
 
     assert times(found) == ("2026-03-11T00:00", "2026-03-12T00:00", "2026-03-11T07:00", "hour")
-    assert made(found).value == (12 if combine == "sum" else 1)
+    assert made(found).figures.value == (12 if combine == "sum" else 1)
 
 
 def test_a_snapshot_is_of_the_day_that_it_was_read() -> None:
@@ -213,7 +227,7 @@ def test_a_snapshot_is_of_the_day_that_it_was_read() -> None:
     assert times(metric(snapshot, raw, timezone="Europe/Berlin")) == day
     del snapshot["read_at"]
     assert times(metric(snapshot, raw, timezone="Europe/Berlin")) == day
-    assert made(metric(snapshot, raw)).read_at == ms(STARTED)
+    assert made(metric(snapshot, raw)).cell.read_at == ms(STARTED)
 
 
 # Values
@@ -224,11 +238,11 @@ def test_a_snapshot_is_of_the_day_that_it_was_read() -> None:
     [(7, 7), ("7", 7), (" 7.50 ", 7.5), (Decimal("7.25"), 7.25), (7.0, 7), (0, 0), ("1e3", 1000)],
 )
 def test_figures_are_read_in_each_form(value: t.Any, figure: float) -> None:
-    assert made(metric({**FIGURE, "visitors": value})).value == figure
+    assert made(metric({**FIGURE, "visitors": value})).figures.value == figure
 
 
 def test_a_figure_may_be_negative_but_not_a_count() -> None:
-    assert made(metric({**FIGURE, "visitors": -2.5})).value == -2.5
+    assert made(metric({**FIGURE, "visitors": -2.5})).figures.value == -2.5
     assert metric({**FIGURE, "visitors": -2.5}, {"aggregate": "sum"}) == Rejection(
         "rejected", "`visitors` is negative"
     )
@@ -249,9 +263,9 @@ def test_a_figure_may_be_negative_but_not_a_count() -> None:
     ],
 )
 def test_ids_become_texts(value: t.Any, text: str) -> None:
-    assert made(activity({**ROW, "visitor_id": value})).subject == text
-    assert made(activity({**ROW, "account_id": value})).company == text
-    assert json.loads(made(activity({**ROW, "feature_id": value})).entity) == [text]
+    assert made(activity({**ROW, "visitor_id": value})).cell.subject == text
+    assert made(activity({**ROW, "account_id": value})).cell.company == text
+    assert json.loads(made(activity({**ROW, "feature_id": value})).cell.entity) == [text]
 
 
 @pytest.mark.parametrize(("longest", "fits"), [("e" * 950, True), ("é" * 950, False)])
@@ -263,26 +277,26 @@ def test_ids_and_entity_have_2000_bytes_at_most(longest: str, *, fits: bool) -> 
 
 @pytest.mark.parametrize("account", [None, "", "  "])
 def test_a_visitor_may_have_no_account(account: str | None) -> None:
-    assert made(activity({**ROW, "account_id": account})).company == ""
+    assert made(activity({**ROW, "account_id": account})).cell.company == ""
 
 
 def test_no_company_is_sent_if_the_rule_says_so() -> None:
-    assert made(activity(ROW, {"company": None})).company == ""
+    assert made(activity(ROW, {"company": None})).cell.company == ""
 
 
 def test_the_company_may_lie_in_the_events_own_properties() -> None:
-    assert made(activity(ROW, {"company": "properties.plan"})).company == "pro"
+    assert made(activity(ROW, {"company": "properties.plan"})).cell.company == "pro"
 
 
 def test_each_single_event_counts_one() -> None:
-    assert made(activity(EVENT, {"stream": "guide_events"})).value == 1
+    assert made(activity(EVENT, {"stream": "guide_events"})).figures.value == 1
 
 
 def test_the_entity_is_what_the_action_names() -> None:
     raw = {"action": "{country}: {feature_name} ({feature_id}, {latitude})"}
 
-    assert made(activity(ROW, raw)).entity == '["DE","f1","52.5"]'
-    assert made(activity(ROW, {"action": "Was active"})).entity == "[]"
+    assert made(activity(ROW, raw)).cell.entity == '["DE","f1","52.5"]'
+    assert made(activity(ROW, {"action": "Was active"})).cell.entity == "[]"
 
 
 def test_info_has_figures_and_texts() -> None:
@@ -298,7 +312,7 @@ def test_info_has_figures_and_texts() -> None:
     }
     record = {**ROW, "num_minutes": "3", "server": "a\x00b"}
 
-    assert made(activity(record, {"info": info})).info == {
+    assert made(activity(record, {"info": info})).figures.info == {
         "minutes": 3,
         "app": "-323232",
         "latitude": "52.5",
@@ -311,13 +325,13 @@ def test_info_has_figures_and_texts() -> None:
 
 def test_objects_are_found_by_any_field() -> None:
     raw = {"model": "Asset", "match": {"field": "asset.id", "by": "sourceId"}}
-    assert made(metric({**FIGURE, "asset": {"id": 7}}, raw)).subject == "7"
+    assert made(metric({**FIGURE, "asset": {"id": 7}}, raw)).cell.subject == "7"
 
     raw = {"match": {"field": "visitor.metadata.agent.email", "by": "email"}}
-    assert made(activity(ROW, raw)).subject == "v1"
+    assert made(activity(ROW, raw)).cell.subject == "v1"
 
     raw = {"match": {"field": "account.metadata.custom.crm_id"}}
-    assert made(metric(FIGURE, raw)).subject == "acme"
+    assert made(metric(FIGURE, raw)).cell.subject == "acme"
 
 
 # What is left out: changes of the record, the rule, the settings; the fate and a part of the reason
@@ -397,7 +411,7 @@ def test_hours_of_an_aggregation_give_no_single_figure_of_a_day(raw: Raw) -> Non
     assert isinstance(found, Rejection)
     assert found.fate == "rejected"
     assert "`window_start` has not the grain of a day" in found.reason
-    assert made(metric(FIGURE, raw)).value == 12
+    assert made(metric(FIGURE, raw)).figures.value == 12
 
 
 def test_a_figure_without_its_date_is_never_of_now() -> None:
@@ -425,10 +439,10 @@ def test_many_different_times_and_names_are_told_apart_all_the_same() -> None:
     found = mapper("activities", {"stream": "guide_events", "action": "{type}"})
     for at in range(60_000):
         browser_time = iso(ms(STARTED) + at)
-        one = made(found.contribution({**EVENT, "browser_time": browser_time, "type": f"t{at}"}))
-        assert one.entity == f'["t{at}"]'
-    assert made(found.contribution(EVENT)).entity == '["guideSeen"]'
-    assert times(found.contribution(EVENT))[2] == "2026-03-11T05:00"
+        one = made(mapped(found, {**EVENT, "browser_time": browser_time, "type": f"t{at}"}))
+        assert one.cell.entity == f'["t{at}"]'
+    assert made(mapped(found, EVENT)).cell.entity == '["guideSeen"]'
+    assert times(mapped(found, EVENT))[2] == "2026-03-11T05:00"
 
 
 # Days
@@ -482,8 +496,8 @@ def test_all_hours_of_a_day_give_one_item_that_ends_with_the_last(
     first = ms(moment.replace(minute=0, second=0, microsecond=0))
     items: dict[date, list[Contribution]] = {}
     for hour in range(first, first + 72 * HOUR, HOUR):
-        found = made(rule.contribution({**ROW, "hour": iso(hour)}))
+        found = made(mapped(rule, {**ROW, "hour": iso(hour)}))
         items.setdefault(local_date(hour, zone), []).append(found)
     for label, parts in list(items.items())[1:-1]:
-        assert {part.date for part in parts} == {ms(datetime.combine(label, time(), UTC))}
-        assert {part.ends for part in parts} == {parts[-1].bucket + HOUR}
+        assert {part.cell.date for part in parts} == {ms(datetime.combine(label, time(), UTC))}
+        assert {part.cell.ends for part in parts} == {parts[-1].cell.bucket + HOUR}

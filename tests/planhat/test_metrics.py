@@ -479,3 +479,21 @@ def test_rows_with_a_date_of_their_own_count_as_their_windows_are_read(
     report = target.run(WINDOWS, told, *read_of(9, 6, reads[2]), *read_of(8, None, reads[3]))
     assert [point.value for point in target.planhat.world.points()] == [7]
     assert report["rules"][0]["excess"] == 1
+
+
+def test_rows_of_one_window_with_different_dates_of_their_own_are_different_points(
+    target: TargetRunner,
+) -> None:
+    told = schema("uses", "account_id", "window_start", "seen", "n", "read_at")
+    fields = {"account_id": "acme", "window_start": iso(day(9)), "read_at": iso(NOW)}
+    rows = [
+        record("uses", **fields, seen=seen, n=n)
+        for seen, n in ((iso(day(5)), 2), (iso(day(6)), 3), (iso(day(5)), 4))
+    ]
+    closed = window(day(9), day(10), stream="uses")
+
+    target.run(
+        WINDOWS, told, *rows, closed, **metric("uses", value="n", date="seen", aggregate="sum")
+    )
+
+    assert values(target) == [("2026-03-05", 6), ("2026-03-06", 3)]

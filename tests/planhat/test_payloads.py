@@ -44,7 +44,7 @@ def test_whole_numbers_are_written_without_a_fraction() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    unmatched = {"external_id": None, "email": "a@b.c", "company_external_id": None, "info": None}
+    unmatched = {"external_id": None, "email": "a@b.c", "company_external_id": None, "info": {}}
     body = payloads.activity(**{**ACTIVITY, **unmatched})
 
     assert body.keys() == {"email", "action", "date", "count", "weight"}

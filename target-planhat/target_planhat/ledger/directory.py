@@ -16,6 +16,8 @@ if t.TYPE_CHECKING:
     from target_planhat.ledger.database import Database
 
 _MANY = 2000
+# Keys whose objects are remembered: the same people come day after day
+_REMEMBERED = 20_000
 Path = t.Literal["companies", "endusers", "assets", "projects"]
 Column = t.Literal["id", "external_id", "source_id", "email"]
 _FIELDS = {
@@ -45,6 +47,7 @@ class Directory:
     def __init__(self, database: Database, gone: frozenset[str] = frozenset()) -> None:
         self._db, self._tenant = database, database.tenant_id
         self._gone = gone
+        self._latest: dict[tuple[Path, Column], dict[str, list[Object]]] = {}
 
     def read_at(self, path: Path) -> int | None:
         """When a copy was made, in epoch ms; None if there is none."""
@@ -62,11 +65,13 @@ class Directory:
             objects.c.path == path,
             objects.c.read_at != now,
         ]
+        self._latest.clear()
         self._db.execute(objects.delete().where(*gone))
         self._db.insert(copies, [{"tenant_id": self._tenant, "path": path, "read_at": now}])
 
     def add(self, path: Path, found: Iterable[dict[str, t.Any]], now: int) -> None:
         """Add objects as Planhat gives them."""
+        self._latest.clear()
         rows = {}
         for each in found:
             row = {name: _key(each.get(field)) for name, field in _FIELDS.items()}
@@ -84,10 +89,20 @@ class Directory:
 
     def find(self, path: Path, column: Column, values: Collection[str]) -> dict[str, list[Object]]:
         """Find objects by one of their keys: {key: objects}."""
+        asked = {value.lower() for value in values} if column == "email" else set(values)
+        latest = self._latest.setdefault((path, column), {})
+        if len(latest) > _REMEMBERED:
+            latest.clear()
+        latest.update(self._looked_up(path, column, sorted(asked - latest.keys())))
+        return {key: latest[key] for key in asked if latest[key]}
+
+    def _looked_up(
+        self, path: Path, column: Column, asked: Sequence[str]
+    ) -> dict[str, list[Object]]:
+        """Read objects by their keys; there may be none of a key."""
         key = objects.c[column]
         columns = [objects.c[name] for name in Object._fields]
-        asked = sorted({value.lower() for value in values} if column == "email" else values)
-        found: dict[str, list[Object]] = {}
+        found: dict[str, list[Object]] = {key: [] for key in asked}
         for first in range(0, len(asked), _MANY):
             chosen = sa.select(*columns).where(
                 objects.c.tenant_id == self._tenant,
@@ -95,8 +110,8 @@ class Directory:
                 key.in_(asked[first : first + _MANY]),
             )
             # in order, SQLite would read all objects by their _id
-            for row in sorted(map(Object._make, self._db.execute(chosen)), key=_by_id):
-                found.setdefault(getattr(row, column), []).append(row)
+            for row in sorted(map(Object._make, self._db.execute(chosen).all()), key=_by_id):
+                found[getattr(row, column)].append(row)
         return found
 
 

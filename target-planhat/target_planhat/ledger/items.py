@@ -102,8 +102,8 @@ class Items:
         last = 0
         while True:
             statement = sa.select(*_COLUMNS).where(*conditions, items.c.id > last)
-            rows = self._db.execute(statement.order_by(items.c.id).limit(_BLOCK))
-            found = [Item(*row) for row in rows]
+            rows = self._db.execute(statement.order_by(items.c.id).limit(_BLOCK)).all()
+            found = [Item._make(row) for row in rows]
             if not found:
                 return
             last = found[-1].id
@@ -142,11 +142,12 @@ class Items:
     def judge(self, judged: Iterable[tuple[Item, Fate, str]]) -> None:
         """Note why items are not sent; nothing is written of those that stay as they are."""
         news = [
-            {"item": item.id, "new_fate": fate, "new_reason": reason}
+            (item.id, fate, reason)
             for item, fate, reason in judged
             if (item.fate, item.reason) != (fate, reason)
         ]
         self._update(
+            ("item", "new_fate", "new_reason"),
             news,
             fate=sa.bindparam("new_fate"),
             reason=sa.bindparam("new_reason"),
@@ -156,7 +157,8 @@ class Items:
     def write_off(self, judged: Iterable[tuple[Item, str]]) -> None:
         """Give up what items lack in Planhat; later increases are sent."""
         self._update(
-            [{"item": item.id, "new_reason": reason} for item, reason in judged],
+            ("item", "new_reason"),
+            [(item.id, reason) for item, reason in judged],
             written_off=items.c.wanted - items.c.sent,
             open=False,
             fate="rejected",
@@ -167,7 +169,8 @@ class Items:
     def claim(self, claims: Iterable[Claim], now: int) -> None:
         """Note what is about to be posted; commit before it is."""
         self._update(
-            [{"item": c.id, "amount": c.amount, "info": c.info} for c in claims],
+            ("item", "amount", "info"),
+            list(claims),
             claimed=sa.bindparam("amount"),
             claimed_info=sa.bindparam("info"),
             claimed_at=now,
@@ -177,7 +180,8 @@ class Items:
         """Planhat has what was claimed, or is taken to (`in_doubt`)."""
         doubt = items.c.doubt + items.c.claimed if fate == "in_doubt" else items.c.doubt
         self._update(
-            [{"item": one} for one in ids],
+            ("item",),
+            [(one,) for one in ids],
             sent=items.c.sent + items.c.claimed if is_added(rule) else items.c.claimed,
             sent_info=items.c.claimed_info,
             posts=items.c.posts + 1,
@@ -193,13 +197,19 @@ class Items:
     def not_sent(self, ids: Iterable[int], fate: Fate, reason: str) -> None:
         """Planhat certainly does not have what was claimed."""
         self._update(
-            [{"item": one} for one in ids], fate=fate, reason=reason, run=self._run, **_UNCLAIMED
+            ("item",),
+            [(one,) for one in ids],
+            fate=fate,
+            reason=reason,
+            run=self._run,
+            **_UNCLAIMED,
         )
 
     def in_question(self, ids: Iterable[int]) -> None:
         """Nobody knows whether Planhat has what was claimed, but a later run can read it back."""
         self._update(
-            [{"item": one} for one in ids],
+            ("item",),
+            [(one,) for one in ids],
             fate="in_doubt",
             reason="nobody knows whether it arrived; it will be read back",
             run=self._run,
@@ -208,7 +218,8 @@ class Items:
     def to_repeat(self, ids: Iterable[int]) -> None:
         """Nobody knows whether Planhat has what was claimed: it will be sent again."""
         self._update(
-            [{"item": one} for one in ids],
+            ("item",),
+            [(one,) for one in ids],
             repeated=items.c.repeated + items.c.claimed,
             fate="in_doubt",
             reason="nobody knows whether it arrived; sent again",
@@ -218,12 +229,13 @@ class Items:
 
     def reopen(self, ids: Iterable[int], rule: Rule) -> None:
         """Look again whether there is something to send: they may have grown since their post."""
-        self._update([{"item": one} for one in ids], open=is_open(rule))
+        self._update(("item",), [(one,) for one in ids], open=is_open(rule))
 
-    def _update(self, rows: Sequence[dict[str, t.Any]], **values: t.Any) -> None:
-        if rows:
-            chosen = items.update().where(items.c.id == sa.bindparam("item"))
-            self._db.many(chosen.values(**values), rows)
+    def _update(
+        self, names: Sequence[str], rows: Sequence[tuple[t.Any, ...]], **values: t.Any
+    ) -> None:
+        chosen = items.update().where(items.c.id == sa.bindparam("item"))
+        self._db.many(chosen.values(**values), names, rows)
 
 
 _UNCLAIMED: dict[str, t.Any] = {"claimed": None, "claimed_info": None, "claimed_at": None}

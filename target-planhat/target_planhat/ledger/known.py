@@ -223,7 +223,7 @@ class Known:
         """Take out the texts of a person's actions that name the person."""
         used = sa.select(items.c.rule_id, items.c.entity).where(mine).distinct()
         rows = [
-            {"rule": rule_id, "named": entity}
+            (rule_id, entity)
             for rule_id, entity in self._db.execute(used)
             if id_.lower() in map(str.lower, msgspec.json.decode(entity))
         ]
@@ -231,7 +231,7 @@ class Known:
             actions.c.rule_id == sa.bindparam("rule"),
             actions.c.entity == sa.bindparam("named"),
         ]
-        self._db.many(actions.delete().where(*chosen), rows)
+        self._db.many(actions.delete().where(*chosen), ("rule", "named"), rows)
 
     def forgotten(self) -> frozenset[str]:
         """Hashes of those who are forgotten."""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from target_planhat.ledger.tables import (
     ITEM_KEY,
+    STAGED_KEY,
     arriving,
     facts,
     items,
@@ -321,8 +322,7 @@ def _tell(db: Database, chosen: list[sa.ColumnElement[bool]], run: int, *, repla
 def _told(db: Database, chosen: list[sa.ColumnElement[bool]]) -> sa.Executable:
     """Make the statement that adds staged facts to those of their items."""
     item = sa.and_(*(items.c[name] == staged.c[name] for name in ITEM_KEY))
-    key = ("rule_id", "read_at", "bucket", "subject", "company", "entity", "app")
-    same = sa.and_(*(staged_facts.c[name] == staged.c[name] for name in key))
+    same = sa.and_(*(staged_facts.c[name] == staged.c[name] for name in STAGED_KEY))
     names = ["item_id", "bucket", "app", "name", "number", "text"]
     new = (
         sa.select(

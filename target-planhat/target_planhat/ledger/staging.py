@@ -9,31 +9,32 @@ import sqlalchemy as sa
 
 from target_planhat.ledger import settling
 from target_planhat.ledger.settling import DIFFERENT, Settled
-from target_planhat.ledger.tables import staged, staged_facts
+from target_planhat.ledger.tables import STAGED_KEY, staged, staged_facts
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from target_planhat.contributions import Contribution
+    from sqlalchemy.sql.dml import UpdateBase
+
+    from target_planhat.contributions import Cell, Figures
     from target_planhat.ledger.database import Database
     from target_planhat.ledger.settling import Window
     from target_planhat.rules import Combine
 
 _MOST_KEYS = 20_000
-"""Keys that are added up in memory before they are staged."""
-Key = tuple[int, int, int, str, str, str, str]
+"""Cells that are added up in memory before they are staged."""
 
 
 class Pending:
-    """What the rows of one key add up to so far."""
+    """What the rows of one cell add up to so far."""
 
-    __slots__ = ("clash", "date", "ends", "info", "records", "value")
+    __slots__ = ("clash", "info", "records", "value")
 
-    def __init__(self, date: int, ends: int, value: float) -> None:
-        self.date, self.ends, self.value = date, ends, value
+    def __init__(self, figures: Figures) -> None:
+        self.value = figures.value
+        self.info = dict(figures.info) if figures.info else None
         self.records = 1
         self.clash = False
-        self.info: dict[str, t.Any] | None = None
 
 
 def _summed(pending: Pending, value: float) -> None:
@@ -59,7 +60,6 @@ _COMBINED = {
     "last": _latest,
     "value": _single,
 }
-_ADDITIVE = frozenset({"sum", "count"})
 
 
 class Staging:
@@ -71,46 +71,39 @@ class Staging:
     def __init__(self, database: Database, run: int, combines: Mapping[int, Combine]) -> None:
         self._db, self._run = database, run
         self._combines = combines
-        self._pending: dict[Key, Pending] = {}
+        self._pending: dict[int, dict[Cell, Pending]] = {rule_id: {} for rule_id in combines}
+        self._held = 0
 
-    def add(self, rule_id: int, given: Contribution) -> None:
-        """Take one contribution."""
-        combine = self._combines[rule_id]
-        additive = combine in _ADDITIVE
-        key = (
-            rule_id,
-            given.read_at,
-            given.bucket,
-            given.subject,
-            given.company,
-            given.entity,
-            given.app if additive else "",
-        )
-        found = self._pending.get(key)
+    def add(self, rule_id: int, cell: Cell, figures: Figures) -> None:
+        """Take what one record adds to a cell."""
+        found = self._pending[rule_id].get(cell)
         if found is None:
-            found = self._pending[key] = Pending(given.date, given.ends, given.value)
-            if given.info:
-                found.info = dict(given.info)
-            if len(self._pending) >= _MOST_KEYS:
+            self._pending[rule_id][cell] = Pending(figures)
+            self._held += 1
+            if self._held >= _MOST_KEYS:
                 self.flush()
             return
         found.records += 1
-        _COMBINED[combine](found, given.value)
-        if given.info:
-            _merge(found, given.info)
+        _COMBINED[self._combines[rule_id]](found, figures.value)
+        if figures.info:
+            _merge(found, figures.info)
 
     # Into the ledger
 
     def flush(self) -> None:
         """Stage what is added up in memory."""
-        pending, self._pending = self._pending, {}
-        for combine in ("sum", "max", "last", "value"):
-            rows = [
-                _row(key, found) for key, found in pending.items() if self._kind(key[0]) == combine
+        pending, self._held = self._pending, 0
+        self._pending = {rule_id: {} for rule_id in pending}
+        for rule_id, cells in pending.items():
+            rows = [_row(rule_id, cell, found) for cell, found in cells.items()]
+            self._db.many(self._staging(self._combines[rule_id]), _STAGED, rows)
+            told = [
+                fact
+                for cell, found in cells.items()
+                if found.info
+                for fact in _facts(rule_id, cell, found.info)
             ]
-            self._db.many(self._staging(combine), rows)
-        told = [row for key, found in pending.items() if found.info for row in _facts(key, found)]
-        self._db.many(self._staging_facts(), told)
+            self._db.many(self._staging_facts(), _TOLD, told)
         self._db.give_way()
 
     def complete(self, rule_id: int, window: Window) -> Settled:
@@ -144,16 +137,13 @@ class Staging:
             found.setdefault(rule_id, {})[date] = int(records)
         return found
 
-    def _kind(self, rule_id: int) -> str:
-        combine = self._combines[rule_id]
-        return "sum" if combine in _ADDITIVE else combine
-
-    def _staging(self, combine: str) -> sa.Executable:
+    def _staging(self, combine: Combine) -> UpdateBase:
         """Stage rows; a key that was staged before goes on from what it had."""
         statement = self._db.into(staged)
         old, new = staged.c, statement.excluded
         value = {
             "sum": old.value + new.value,
+            "count": old.value + new.value,
             "max": sa.case((old.value > new.value, old.value), else_=new.value),
             "last": new.value,
             "value": old.value,
@@ -166,7 +156,7 @@ class Staging:
             set_={"value": value, "records": old.records + new.records, "clash": clash},
         )
 
-    def _staging_facts(self) -> sa.Executable:
+    def _staging_facts(self) -> UpdateBase:
         statement = self._db.into(staged_facts)
         return statement.on_conflict_do_update(
             index_elements=[column.name for column in staged_facts.primary_key],
@@ -174,24 +164,24 @@ class Staging:
         )
 
 
-_KEY = ("rule_id", "read_at", "bucket", "subject", "company", "entity", "app")
+_STAGED = (*STAGED_KEY, "ends", "value", "records", "clash")
+_TOLD = (*STAGED_KEY, "name", "number", "text")
 
 
-def _row(key: Key, found: Pending) -> dict[str, t.Any]:
-    return dict(zip(_KEY, key, strict=True)) | {
-        "date": found.date,
-        "ends": found.ends,
-        "value": found.value,
-        "records": found.records,
-        "clash": found.clash,
-    }
+def _row(rule_id: int, cell: Cell, found: Pending) -> tuple[t.Any, ...]:
+    return (*_key(rule_id, cell), cell.ends, found.value, found.records, found.clash)
 
 
-def _facts(key: Key, found: Pending) -> Iterable[dict[str, t.Any]]:
-    for name, value in (found.info or {}).items():
+def _facts(rule_id: int, cell: Cell, info: Mapping[str, t.Any]) -> Iterable[tuple[t.Any, ...]]:
+    for name, value in info.items():
         number = value if _is_number(value) else None
         text = None if number is not None else _text(value)
-        yield {**dict(zip(_KEY, key, strict=True)), "name": name, "number": number, "text": text}
+        yield (*_key(rule_id, cell), name, number, text)
+
+
+def _key(rule_id: int, cell: Cell) -> tuple[t.Any, ...]:
+    c = cell
+    return (rule_id, c.read_at, c.bucket, c.date, c.subject, c.company, c.entity, c.app)
 
 
 def _merge(found: Pending, info: Mapping[str, t.Any]) -> None:

@@ -25,7 +25,12 @@ class Said(sa.TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
         """Put a sign in its place."""
         del dialect
-        return value.replace("\0", "\ufffd") if value and "\0" in value else value
+        return said(value)
+
+
+def said(value: str | None) -> str | None:
+    """Put a sign in place of NUL."""
+    return value.replace("\0", "\ufffd") if value and "\0" in value else value
 
 
 # what tells one item of a rule from another
@@ -40,15 +45,16 @@ def _item_key() -> list[sa.Column[t.Any]]:
     ]
 
 
+# and rows of one read of it from one another; rows of a bucket may have dates of their own
+STAGED_KEY = ("rule_id", "read_at", "bucket", "date", "subject", "company", "entity", "app")
+
+
 def _staged_key() -> list[sa.Column[t.Any]]:
+    numbers, texts = STAGED_KEY[1:4], STAGED_KEY[4:]
     return [
         sa.Column("rule_id", Number, primary_key=True, autoincrement=False),
-        sa.Column("read_at", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
-        *(
-            sa.Column(name, sa.Text, primary_key=True)
-            for name in ("subject", "company", "entity", "app")
-        ),
+        *(sa.Column(n, sa.BigInteger, primary_key=True, autoincrement=False) for n in numbers),
+        *(sa.Column(name, sa.Text, primary_key=True) for name in texts),
     ]
 
 
@@ -236,7 +242,6 @@ staged = sa.Table(
     "staged",
     temporary,
     *_staged_key(),
-    sa.Column("date", sa.BigInteger, nullable=False),
     sa.Column("ends", sa.BigInteger, nullable=False),
     sa.Column("value", Amount, nullable=False),
     sa.Column("records", sa.BigInteger, nullable=False),
