@@ -63,14 +63,14 @@ class Kept:
         return "hour"
 
 
-def mappers(rules: list[dict[str, t.Any]]) -> list[Mapper]:
-    config = {"tenant_token": "t", "api_token": "t", "activities": rules}
+def mappers(**rules: list[dict[str, t.Any]]) -> list[Mapper]:
+    config = {"tenant_token": "t", "api_token": "t", **rules}
     found = settings.parsed(TargetPlanhat(config=config).config)
     return [Mapper(rule, zone=found.zone, since=None, started=STARTED) for rule in found.rules]
 
 
-MAPPERS = mappers(RULES)
-WITHIN = mappers([{**RULES[0], "company": "properties.plan"}, RULES[1]])
+MAPPERS = mappers(activities=RULES)
+WITHIN = mappers(activities=[{**RULES[0], "company": "properties.plan"}, RULES[1]])
 
 
 def alone(by: list[Mapper], rows: list[dict[str, t.Any]]) -> list[Told]:
@@ -128,3 +128,14 @@ def test_only_what_is_wanted_of_a_record_is_read() -> None:
     assert read(msgspec.Raw(b'{"x": [1], "a.b": {"c": 1}, "id": 7}')) == (7, None, {"c": 1})
     for odd in (b"true", b"1.0", b"[]", b"{}"):
         assert read(msgspec.Raw(b'{"id": ' + odd + b"}")) is None
+
+
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "line\nfeed", "\ud800"])
+def test_names_that_cannot_be_read_alone_are_left_to_whole_records(name: str) -> None:
+    rule = {"stream": "totals", "dimension_id": "d", "value": name, "where": {name: [1, 2]}}
+    plain = {**rule, "name": "plain", "dimension_id": "e", "value": "n"}
+    by = mappers(metrics=[{**rule, "name": "odd"}, plain])
+    rows = [{"account_id": "acme", "n": n, name.strip("\ud800"): n} for n in range(3)]
+
+    assert columns.reader([name], [])(msgspec.Raw(b"{}")) is None
+    assert together(by, rows) == alone(by, rows)
