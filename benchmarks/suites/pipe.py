@@ -26,7 +26,7 @@ from benchmarks.running import ROOT, FailedError, Run, measured, program, servin
 from benchmarks.suites.pendo import ROWS_A_DAY, Pendo, days_of, pendo
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from with_demo.postgres import Server
 
@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
 # rows for a row of `--size`: a hundred thousand of a million
 SHARE = 0.1
 MELTANO, SHELL = "meltano run, into PostgreSQL", "a pipe of the shell, into PostgreSQL"
+LONGER = "meltano run, into PostgreSQL, ten times the rows"
 PLANHAT = "meltano run, into planhat-emulator"
 _FEW = 48
 _BIN = Path(sys.executable).parent
@@ -75,7 +76,7 @@ class Place:
 
 
 def measure(options: Options) -> Iterator[list[Series]]:
-    """Measure both pipes with Meltano and without, then ours into Planhat."""
+    """Measure both pipes with Meltano and without, ours into Planhat, and then more rows."""
     rows = max(1, round(options.size * SHARE))
     with TemporaryDirectory() as name, embedded_postgres(Path(name) / "postgres") as database:
         folder = Path(name) / "projects"
@@ -87,13 +88,22 @@ def measure(options: Options) -> Iterator[list[Series]]:
         with pendo(rows) as many:
             place = Place(many, database, folder)
             for case, run in ((MELTANO, _meltano), (SHELL, _shell)):
-                runs = {
-                    (case, contender): functools.partial(run, place, contender, rows)
-                    for contender in _SCHEMAS
-                }
-                yield alternating(runs, rows, options.rounds)
+                yield _both(case, run, place, rows, options.rounds)
             into_planhat = functools.partial(_planhat, place, _activities(rows))
             yield alternating({(PLANHAT, OURS): into_planhat}, rows, options.rounds)
+        with pendo(rows * 10) as most:
+            place = Place(most, database, folder)
+            yield _both(LONGER, _meltano, place, rows * 10, options.rounds)
+
+
+def _both(
+    case: str, run: Callable[[Place, str, int], Run], place: Place, rows: int, rounds: int
+) -> list[Series]:
+    """Run ours and the other one in turn."""
+    runs = {
+        (case, contender): functools.partial(run, place, contender, rows) for contender in _SCHEMAS
+    }
+    return alternating(runs, rows, rounds)
 
 
 def _make_projects(folder: Path) -> None:

@@ -44,7 +44,12 @@ FAST = {
         series(target.FAR, wall=1.0),
         series(target.FAR, PLAIN, wall=3.0),
     ),
-    "pipe": suite(series(pipe.MELTANO, wall=2.0), series(pipe.MELTANO, PLAIN, wall=5.0)),
+    "pipe": suite(
+        series(pipe.MELTANO, wall=2.0),
+        series(pipe.MELTANO, PLAIN, wall=5.0),
+        series(pipe.LONGER, wall=20.0),
+        series(pipe.LONGER, PLAIN, wall=50.0),
+    ),
     "growth": suite(
         *(
             series(plugin, rows=rows, cpu=round(1 + rows * each / 1e6, 4), peak=peak)
@@ -69,7 +74,7 @@ def slower(one: Series) -> Series:
 def test_what_is_exactly_as_wanted_is_reached() -> None:
     judged = verdicts(FAST)
 
-    assert len(judged) == 13
+    assert len(judged) == 14
     assert [one.what for one in judged if not one.reached] == []
 
 
