@@ -249,8 +249,14 @@ class WindowRead:
         return self._counted(earlier, apps) + self._counted(later, apps)
 
     def _page(self, part: Part) -> Iterator[list[AnyRecord]]:
-        """Read one page; a cut or broken one leaves the part behind its last whole group."""
+        """Read one page; a cut or broken one leaves the part behind its last whole group.
+
+        What goes on from somewhere relies on the order in which Pendo compares: before it does for
+        the first time, Pendo is asked how many rows there are.
+        """
         pager, page = part.pager, part.pager.page()
+        if pager.cursor and not part.tally.counted:
+            part.tally.expected = self._counted(part.window, part.apps)
         answer = self._answer(part, page, self._typed.decode)
         for found, is_last in grouping.adjacent(answer, self._place):
             groups = pager.fresh(found, self._place)
@@ -259,10 +265,7 @@ class WindowRead:
                 pager.done = grouping.plain(self._place(groups[-1][0]))
                 part.tally.add(sum(map(len, groups)))
         pager.ended(page)
-        if page.full:
-            self._full = True
-            if not part.tally.counted:
-                part.tally.expected = self._counted(part.window, part.apps)
+        self._full = self._full or page.full
 
     def _place(self, row: AnyRow) -> Key:
         """Give a row's place in the order, in which null and "" may be alike."""
