@@ -23,7 +23,7 @@ from tap_pendo.paging import Page
 from tap_pendo.parts import Part
 from tap_pendo.rows import WindowRows
 from tap_pendo.traffic import Traffic
-from tap_pendo.windows import Window, to_ms, to_text
+from tap_pendo.windows import HOUR, Window, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -116,6 +116,15 @@ class WindowRead:
                 "%s: %d rows without `%s` are left out",
                 self._name(),
                 self.rows.timeless,
+                self.rows.time,
+            )
+        # where hours may begin at half past, Pendo sends some of its hours before and behind too
+        offset = self.window.start.astimezone(self._settings.zone).utcoffset()
+        if self.rows.outside and not self._events.grouped and not (offset and offset % HOUR):
+            self._findings.once(
+                "outside",
+                "Pendo also sent rows of other times than it was asked for, which are left out; if "
+                "it selects by another time than `%s`, rows that came late may be missing",
                 self.rows.time,
             )
 

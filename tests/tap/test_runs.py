@@ -281,6 +281,22 @@ def test_an_order_that_pendo_does_not_keep(
     assert warned or knobs == {"sort_keys": 2}
 
 
+@pytest.mark.parametrize("selected_by", ["browserTime", "receivedTime"])
+def test_late_rows_that_another_window_would_hold_are_told_and_read_by_the_lookback(
+    selected_by: t.Any, tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap.pendo.knobs.single_events_by = selected_by
+    first = tap.run(select=("guide_events",), start_date="2026-02-01")
+    assert tap.exit_code == 0
+    assert ("rows of other times" in caplog.text) == (selected_by == "receivedTime")
+    # the minute before the bound of what was read, which arrives behind it
+    late = {"source": "guideEvents", "guideId": "g", "visitorId": "late"}
+    tap.pendo.world.inject([{**late, "ts": to_ms(NOW.replace(minute=0)) - 60_000}])
+    tap.pendo.clock.advance(3600)
+    second = tap.run(select=("guide_events",), start_date="2026-02-01", state=first.state)
+    assert [r["guide_id"] for r in second.records("guide_events") if r["visitor_id"] == "late"]
+
+
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "Australia/Adelaide"])
 @pytest.mark.parametrize("alignment", ["utc", "local"])
 @pytest.mark.parametrize("page_size", [50_000, 40])
