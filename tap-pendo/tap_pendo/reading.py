@@ -79,7 +79,7 @@ class WindowRead:
         self._start()
 
     def _start(self) -> None:
-        self.read_at = self._run.now()
+        self.read_at = self._run.stamp()
         self.rows = WindowRows(
             self._events,
             self._settings,
