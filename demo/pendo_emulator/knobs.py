@@ -13,6 +13,7 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True):
     "casefold_sort" in sort only. `iterative_periods` answers hourly, daily, weekly and monthly
     with one {startTime, results} a period. `empty_results` "null" writes results of no rows as
     null. `split_rows` gives a grouped row of several events as two rows of equal dimensions.
+    `single_events_by` is the time by which a window selects guide and poll events.
 
     `guides_seen_ever` says whether that source may have, must have or must not have a timeSeries.
     `polls_seen_ever` "one_poll" refuses it without guideId and pollId. `poll_response` names the
@@ -30,6 +31,7 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True):
     iterative_periods: bool = False
     empty_results: Literal["list", "null"] = "list"
     split_rows: bool = False
+    single_events_by: Literal["browserTime", "receivedTime"] = "browserTime"
     guides_seen_ever: Literal["either", "series", "no_series"] = "either"
     polls_seen_ever: Literal["any", "one_poll"] = "any"
     poll_response: Literal["response", "pollResponse"] = "response"

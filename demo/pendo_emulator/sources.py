@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pendo_emulator.definitions import DEFAULT_APP, platform
 from pendo_emulator.events import EVER, GUIDES_SEEN, POLLS_SEEN, SESSION
 from pendo_emulator.knobs import Knobs
-from pendo_emulator.periods import HOUR
+from pendo_emulator.periods import DAY, HOUR
 from pendo_emulator.refusals import Refused, bad_pipeline
 from pendo_emulator.rows import ENTITY_FIELDS
 from pendo_emulator.selection import Wanted
@@ -58,6 +59,8 @@ PARAMETERS: dict[str, set[str]] = {
 EVENT_SOURCES = frozenset(
     name for name, known in PARAMETERS.items() if "blacklist" in known and name not in EVER
 )
+_RECEIVED = ("guideEvents", "pollEvents")
+_LATEST = 7 * DAY  # what arrives later is not looked for by the time when it was received
 _POLLS = ("pollEvents", "pollsSeen", "pollsSeenEver")
 
 
@@ -181,11 +184,25 @@ def event_rows(
         span = ends[0], ends[-1]
         return _lazy(shards, lambda shard: world.seen(select, *span, shard, now), ())
     recorded = source == "recordingMetadata"
-    return _lazy(
-        list(_pieces(window, SESSION if recorded else HOUR)),
-        lambda piece: [row for shard in shards for row in world.single(select, *piece, shard, now)],
-        ("startTime" if recorded else "browserTime",),
-    )
+
+    def rows(piece: tuple[int, int]) -> Chunk:
+        return [row for shard in shards for row in world.single(select, *piece, shard, now)]
+
+    if source in _RECEIVED and world.knobs.single_events_by == "receivedTime":
+        return _received(window, rows)
+    pieces = list(_pieces(window, SESSION if recorded else HOUR))
+    return _lazy(pieces, rows, ("startTime" if recorded else "browserTime",))
+
+
+def _received(window: Window, rows: Callable[[tuple[int, int]], Chunk]) -> Table:
+    """Return the events that were received in a window, whenever they happened."""
+    ends = [edge for bucket in window.buckets() for edge in bucket] or [0]
+    earlier = replace(window, first=window.calendar.floor(window.unit, ends[0] - _LATEST))
+
+    def received(piece: tuple[int, int]) -> Chunk:
+        return [row for row in rows(piece) if ends[0] <= row["receivedTime"] < ends[-1]]
+
+    return _lazy(list(_pieces(earlier, HOUR)), received, ("browserTime",))
 
 
 def _pieces(window: Window, length: int) -> Iterator[tuple[int, int]]:

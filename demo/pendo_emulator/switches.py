@@ -80,6 +80,7 @@ def _too_large(status: int) -> Callable[[Emulated], None]:
 
 
 _THROTTLED = {"kind": "status", "status": 429, "times": 2}
+_FOREIGN = {"kind": "status", "status": 200, "text": '{"message":"Endpoint request timed out"}'}
 _REVOKED = {"kind": "status", "status": 403, "times": None}
 
 SWITCHES: tuple[Switch, ...] = (
@@ -120,8 +121,8 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "slow-start",
-        "Each source and list keeps its client waiting once, for 0.2 seconds.",
-        _faults(*_everywhere(kind="delay", seconds=0.2)),
+        "Each source and list keeps its client waiting once, for a second.",
+        _faults(*_everywhere(kind="delay", seconds=1)),
     ),
     Switch(
         "trickle",
@@ -139,6 +140,11 @@ SWITCHES: tuple[Switch, ...] = (
         _faults(*_everywhere(kind="truncate", bytes=512), *_everywhere(kind="truncate", rows=1)),
     ),
     # answers of another form
+    Switch(
+        "foreign-answers",
+        "Each source is answered once with 200 and a JSON document of something else.",
+        _faults(*({**_FOREIGN, "source": source} for source in _SOURCES)),
+    ),
     Switch(
         "null-results", "Where there are no rows, results is null.", _knobs(empty_results="null")
     ),

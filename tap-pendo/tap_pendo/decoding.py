@@ -32,7 +32,9 @@ _rows = msgspec.json.Decoder(list[Row])
 
 
 class _Envelope(msgspec.Struct):
-    results: msgspec.Raw = msgspec.Raw(b"null")
+    """What an answer holds; one that has none of it is a document of something else."""
+
+    results: msgspec.Raw = msgspec.Raw()
     start_time: t.Any = msgspec.field(default=None, name="startTime")
 
 
@@ -157,6 +159,11 @@ def _tail(
         if isinstance(envelope.start_time, int):
             note("start_time", envelope.start_time)
         results = bytes(envelope.results)
-        return [] if results == b"null" else rows_of(results)
+        if results:
+            return [] if results == b"null" else rows_of(results)
     except msgspec.MsgspecError as error:
         raise BrokenBodyError("the answer ended early, or is not JSON") from error
+    # a proxy's error may come as 200 and JSON, and must not pass for a time without rows
+    if envelope.start_time is None:
+        raise BrokenBodyError("the answer has no `results`")
+    return []

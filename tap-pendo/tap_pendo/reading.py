@@ -23,7 +23,7 @@ from tap_pendo.paging import Page
 from tap_pendo.parts import Part
 from tap_pendo.rows import WindowRows
 from tap_pendo.traffic import Traffic
-from tap_pendo.windows import Window, to_ms, to_text
+from tap_pendo.windows import HOUR, Window, to_ms, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +79,7 @@ class WindowRead:
         self._start()
 
     def _start(self) -> None:
-        self.read_at = self._run.now()
+        self.read_at = self._run.stamp()
         self.rows = WindowRows(
             self._events,
             self._settings,
@@ -116,6 +116,15 @@ class WindowRead:
                 "%s: %d rows without `%s` are left out",
                 self._name(),
                 self.rows.timeless,
+                self.rows.time,
+            )
+        # where hours may begin at half past, Pendo sends some of its hours before and behind too
+        offset = self.window.start.astimezone(self._settings.zone).utcoffset()
+        if self.rows.outside and not self._events.grouped and not (offset and offset % HOUR):
+            self._findings.once(
+                "outside",
+                "Pendo also sent rows of other times than it was asked for, which are left out; if "
+                "it selects by another time than `%s`, rows that came late may be missing",
                 self.rows.time,
             )
 
@@ -249,8 +258,14 @@ class WindowRead:
         return self._counted(earlier, apps) + self._counted(later, apps)
 
     def _page(self, part: Part) -> Iterator[list[AnyRecord]]:
-        """Read one page; a cut or broken one leaves the part behind its last whole group."""
+        """Read one page; a cut or broken one leaves the part behind its last whole group.
+
+        What goes on from somewhere relies on the order in which Pendo compares: before it does for
+        the first time, Pendo is asked how many rows there are.
+        """
         pager, page = part.pager, part.pager.page()
+        if pager.cursor and not part.tally.counted:
+            part.tally.expected = self._counted(part.window, part.apps)
         answer = self._answer(part, page, self._typed.decode)
         for found, is_last in grouping.adjacent(answer, self._place):
             groups = pager.fresh(found, self._place)
@@ -259,10 +274,7 @@ class WindowRead:
                 pager.done = grouping.plain(self._place(groups[-1][0]))
                 part.tally.add(sum(map(len, groups)))
         pager.ended(page)
-        if page.full:
-            self._full = True
-            if not part.tally.counted:
-                part.tally.expected = self._counted(part.window, part.apps)
+        self._full = self._full or page.full
 
     def _place(self, row: AnyRow) -> Key:
         """Give a row's place in the order, in which null and "" may be alike."""

@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 import typing as t
+from datetime import timedelta
 
 from tap_pendo import aggregation
 from tap_pendo.schemas.lists import APPLICATION
+from tap_pendo.windows import EPOCH
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +38,19 @@ class Run:
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     aborted: TapError | None = None
+    read_before: datetime = EPOCH
+    """The latest `read_at` in the state, whatever clock it is from."""
     clock: Callable[[], float] = time.monotonic
     """Seconds, for what is said of the speed."""
     _apps: tuple[int, ...] | None = None
     _asking: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def stamp(self) -> datetime:
+        """Give a read that begins now its `read_at`: later than any before, whatever the clock.
+
+        Of two reads of a row, the one with the later stamp counts.
+        """
+        return max(self.now(), self.read_before + timedelta(milliseconds=1))
 
     def apps(self, traffic: Traffic | None = None) -> tuple[int, ...]:
         """Ids of the apps that the key sees, asked once a run.

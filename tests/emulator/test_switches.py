@@ -146,6 +146,7 @@ EFFECTS: dict[str, Callable[[Fresh], Any]] = {
     "truncated": lambda f: breaks(
         lambda: f.ask("visitors", None).json(), requests.exceptions.JSONDecodeError
     ),
+    "foreign-answers": lambda f: "results" not in f.ask("visitors", None).json(),
     "null-results": lambda f: f.rows("events", WEEK, NOTHING) is None,
     "unknown-fields": lambda f: (
         "unknownField" in f.rows("visitors", None)[0].keys() & f.get("/api/v1/page").json()[0]
@@ -236,7 +237,7 @@ def read(fresh: Fresh, source: str, first: int, last: int, tries: int = 6) -> li
             if answer.status_code == 200:
                 # Python's own decoder takes NaN, which others refuse
                 return json.loads(answer.text)["results"] or []
-        except (requests.exceptions.RequestException, ValueError):
+        except (requests.exceptions.RequestException, ValueError, KeyError):
             continue
         if answer.status_code in (408, 413) and last - first > HOUR:
             middle = first + (last - first) // 2 // HOUR * HOUR

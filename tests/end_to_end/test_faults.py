@@ -13,6 +13,7 @@ from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 from tap_pendo import client as tap_client
+from tap_pendo import decoding
 from tap_pendo import tap as tap_module
 from tap_pendo.catalog import CATALOG
 from tap_pendo.client import KEY_REFUSED
@@ -66,6 +67,8 @@ def product() -> Iterator[Emulator]:
     world = World(events_per_day=60, visitors=120, accounts=40, clock=Clock(NOW.isoformat()))
     with serve(world) as pendo, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tap_client, "FIRST_WAIT", 0.0)
+        # so that small answers that break off leave rows, as large ones do
+        patch.setattr(decoding, "_BLOCK", 256)
         patch.setattr(Limiter, "wait", lambda *_: None)
         patch.setattr(tap_module, "utc_now", lambda: from_ms(pendo.clock.now()))
         yield pendo
@@ -78,6 +81,8 @@ class Matrix:
         name = switch.replace("-", "_")
         self.tables = {run: Warehouse(server, f"fault_{run}_{name}") for run in RUNS}
         self.zone = "America/New_York" if switch == "new-york" else "UTC"
+        # less than Pendo takes for its slow answers
+        self.timeout = 0.5 if switch == "slow-start" else 300
         self.states: dict[str, t.Any] = dict.fromkeys(RUNS)
         self.codes: dict[str, int] = {}
 
@@ -88,7 +93,11 @@ class Matrix:
             output = Output()
             try:
                 output = tap.run(
-                    state=self.states[run], select=STREAMS[run], timezone=self.zone, **settings
+                    state=self.states[run],
+                    select=STREAMS[run],
+                    timezone=self.zone,
+                    request_timeout=self.timeout,
+                    **settings,
                 )
                 self.codes[run] = tap.exit_code
             except TapError as error:
@@ -154,6 +163,7 @@ def test_each_kind_of_stream_ends_exact_or_says_what_it_lacks(
     assert all(now.values())
     assert_same(matrix.shown(), truth)
     assert_told(switch.name, waiting, matrix.codes, caplog)
+    assert ("ReadTimeout" in caplog.text) == (switch.name == "slow-start")
     if waiting:
         with product() as mended:
             mended.clock.set((NOW + timedelta(hours=26)).isoformat())

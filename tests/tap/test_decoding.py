@@ -62,7 +62,13 @@ def test_no_rows(body: bytes) -> None:
     assert decoded([body]) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"oops", b"[]", b'{"results":[1]}', b'{"results":{}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"oops", b"[]", b'{"results":[1]}', b'{"results":{}}'),
+        *(b"{}", b'{"message":"Endpoint request timed out"}', b'{"errors":["results"]}'),
+    ],
+)
 def test_another_document_is_an_error(body: bytes) -> None:
     with pytest.raises(BrokenBodyError):
         decoded([body])

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import collections
 import typing as t
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
+from tap_pendo import decoding
 from tap_pendo.catalog import CATALOG
 from tap_pendo.objects import Events
 from tap_pendo.windows import UTC, from_text, to_ms
 
-from tests.conftest import TapRunner
+from tests.conftest import NOW, TapRunner
 
 if t.TYPE_CHECKING:
     from pendo_emulator.server import Emulator
@@ -51,6 +52,12 @@ class Table(dict[str, Record]):
             day = record[self.row.clock("hour").name][:10]
             found[record["app_id"], record[entity], day] += record.get("num_events", 1)
         return dict(found)
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small answers that break off leave rows, as large ones do."""
+    monkeypatch.setattr(decoding, "_BLOCK", 256)
 
 
 def assert_same(one: Table, other: Table) -> None:
@@ -186,6 +193,7 @@ FAULTS: dict[str, list[Record]] = {
 }
 
 
+@pytest.mark.usefixtures("_small_blocks")
 @pytest.mark.parametrize("row", SUMMED)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_lose_nothing_and_double_nothing(row: Events, fault: str, tap: TapRunner) -> None:
@@ -197,6 +205,7 @@ def test_faults_lose_nothing_and_double_nothing(row: Events, fault: str, tap: Ta
     assert_same(faulty, whole)
 
 
+@pytest.mark.usefixtures("_small_blocks")
 @pytest.mark.parametrize("stream", ["visitors", "accounts"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_lose_no_person(stream: str, fault: str, tap: TapRunner) -> None:
@@ -205,6 +214,36 @@ def test_faults_lose_no_person(stream: str, fault: str, tap: TapRunner) -> None:
     faulty = tap.run(select=(stream,), page_size=500).records(stream)
     assert tap.exit_code == 0
     assert faulty == whole
+
+
+NAMES = [*(f"a{n:03}" for n in range(60)), *(f"{'bB'[n % 2]}{n:03}" for n in range(60))]
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("collation", ["bytewise", "casefold", "casefold_sort"])
+@pytest.mark.parametrize("stream", ["feature_events", "visitors"])
+def test_a_read_that_goes_on_after_a_break_notices_what_another_order_hides(
+    stream: str, collation: t.Any, tap: TapRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        type(tap.pendo.world), "visitors", lambda *_, **__: iter({"visitorId": v} for v in NAMES)
+    )
+    event = {"source": "featureEvents", "featureId": "f", "ts": to_ms(NOW - timedelta(hours=9))}
+    tap.pendo.world.inject({**event, "visitorId": name} for name in NAMES)
+    tap.pendo.knobs.collation = collation
+    hour = (NOW - timedelta(hours=9)).replace(minute=0, second=0)
+    # behind the first "b", where the rest of the order is that of Pendo alone
+    source = "featureEvents" if stream == "feature_events" else "visitors"
+    tap.pendo.faults.add({"kind": "cut", "rows": 62, "source": source})
+    output = tap.run(
+        select=(stream,),
+        start_date=hour.isoformat(),
+        end_date=(hour + timedelta(hours=1)).isoformat(),
+    )
+    assert tap.exit_code == 0
+    reads = {w["read_at"] for w in output.records("sync_windows")}
+    found = [r for r in output.records(stream) if stream == "visitors" or r["read_at"] in reads]
+    assert {*NAMES} <= {r["visitor_id"] for r in found}
 
 
 @pytest.mark.parametrize(
@@ -240,6 +279,22 @@ def test_an_order_that_pendo_does_not_keep(
     # with few rows for each visitor and hour, two keys are order enough
     warned = "order asked for" in caplog.text
     assert warned or knobs == {"sort_keys": 2}
+
+
+@pytest.mark.parametrize("selected_by", ["browserTime", "receivedTime"])
+def test_late_rows_that_another_window_would_hold_are_told_and_read_by_the_lookback(
+    selected_by: t.Any, tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap.pendo.knobs.single_events_by = selected_by
+    first = tap.run(select=("guide_events",), start_date="2026-02-01")
+    assert tap.exit_code == 0
+    assert ("rows of other times" in caplog.text) == (selected_by == "receivedTime")
+    # the minute before the bound of what was read, which arrives behind it
+    late = {"source": "guideEvents", "guideId": "g", "visitorId": "late"}
+    tap.pendo.world.inject([{**late, "ts": to_ms(NOW.replace(minute=0)) - 60_000}])
+    tap.pendo.clock.advance(3600)
+    second = tap.run(select=("guide_events",), start_date="2026-02-01", state=first.state)
+    assert [r["guide_id"] for r in second.records("guide_events") if r["visitor_id"] == "late"]
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "Australia/Adelaide"])

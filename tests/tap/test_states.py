@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import logging
 import typing as t
+from datetime import timedelta
 
 import pytest
+from tap_pendo import tap as tap_module
+from tap_pendo.windows import from_ms, to_ms
+
+from tests.conftest import NOW
+from tests.sink import EVENTS, Sink
+from tests.tables import event_sums
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +113,37 @@ def test_another_order_goes_on_with_the_same_marks(before: str, after: str, tap:
     assert covered(second) == ["02-20T00", "03-11T13"]
     assert not ids(first) & ids(second)
     assert ids(first, second) == ids(run(tap, **settings))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=50), timedelta(days=20)])
+def test_a_clock_that_was_ahead_loses_and_hides_nothing(
+    ahead: timedelta,
+    tap: TapRunner,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (row,) = (row for row in EVENTS if row.name == STREAM)
+    start = NOW.replace(hour=0, minute=0, second=0) - timedelta(days=2)
+    settings: Record = {"start_date": start.isoformat(), "select": (STREAM,)}
+    sink = Sink()
+    with monkeypatch.context() as patch:
+        patch.setattr(tap_module, "utc_now", lambda: from_ms(tap.pendo.clock.now()) + ahead)
+        wrong = tap.run(**settings)
+    # half an hour before the end of the hour that passed for closed
+    late = {"source": row.source, "featureId": "f", "ts": to_ms(NOW + timedelta(minutes=10))}
+    tap.pendo.clock.advance(15 * 60)
+    tap.pendo.world.inject([{**late, "visitorId": "late"}])
+    right = tap.run(state=wrong.state, **settings)
+    assert tap.exit_code == 0
+    assert ("yet to come; all is read anew" in caplog.text) == (ahead > timedelta(hours=1))
+    sink.load([*wrong, *right])
+    # the clock is still behind the reads of the first run, and hides none of these
+    assert not event_sums(tap.pendo.world, row.source, start, "hour") - sink.sums(row, start)
+    tap.pendo.clock.advance(40 * 60)
+    later = tap.run(state=right.state, **settings)
+    sink.load(later)
+    assert covered(later)[1] == "03-11T13"
+    assert sink.sums(row, start) == event_sums(tap.pendo.world, row.source, start, "hour")
 
 
 def test_without_a_state_all_is_read_again(tap: TapRunner) -> None:

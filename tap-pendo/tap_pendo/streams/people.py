@@ -191,11 +191,17 @@ class PeopleStream(PendoStream):
                 return
 
     def _by_key(self, since: int | None) -> Iterator[list[Record]]:
-        """Page by id; after a break go on behind the last whole row."""
+        """Page by id; after a break go on behind the last whole row.
+
+        Both rely on the order in which Pendo compares: before one does for the first time, Pendo is
+        asked how many rows there are.
+        """
         at = _Position()
         failures = 0
         while not at.complete:
             reached = at.after
+            if reached is not None and at.expected is None:
+                at.expected = self.run.client.count(self._count(since), self.traffic)
             try:
                 yield from self._page(since, at)
             except BrokenBodyError as error:
@@ -207,7 +213,7 @@ class PeopleStream(PendoStream):
             raise UnsortedError
 
     def _page(self, since: int | None, at: _Position) -> Iterator[list[Record]]:
-        """Yield one page's rows and move on; before a second page, ask how many rows there are.
+        """Yield one page's rows and move on.
 
         Raises:
             UnsortedError: the order is not the one that paging relies on.
@@ -220,11 +226,8 @@ class PeopleStream(PendoStream):
             at.take(block, self.row.id.pendo)
             yield block
         at.complete = count < limit
-        if not at.complete:
-            if at.after == reached:
-                raise UnsortedError  # a page without an id to go on behind
-            if at.expected is None:
-                at.expected = self.run.client.count(self._count(since), self.traffic)
+        if not at.complete and at.after == reached:
+            raise UnsortedError  # a page without an id to go on behind
 
     def _params(self) -> Record | None:
         identified = not self.run.settings.include_anonymous_visitors

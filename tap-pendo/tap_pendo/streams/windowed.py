@@ -13,7 +13,7 @@ from tap_pendo.prefetch import in_order
 from tap_pendo.shapes import TIME
 from tap_pendo.streams.base import AnyRecord, PendoStream, Record
 from tap_pendo.traffic import Traffic
-from tap_pendo.windows import Length, Marks, Plan, from_text, plan, to_text
+from tap_pendo.windows import EPOCH, HOUR, Length, Marks, Plan, from_text, plan, to_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +79,7 @@ class PlainRead:
     def __init__(self, run: Run, window: Window, traffic: Traffic) -> None:
         self.run, self.window = run, window
         self.asked = window.end - window.start
-        self.read_at = run.now()
+        self.read_at = run.stamp()
         self.traffic = Traffic(traffic)
         self.rows = PlainCounts()
 
@@ -87,9 +87,10 @@ class PlainRead:
 class WindowedStream(PendoStream):
     """A stream that is read by windows of whole buckets.
 
-    State: `covered_from` and `covered_to`, between which all is read; `start`, the history depth
-    of the first run; `period`, the bucket; `lookback_day`, the last UTC day on which the long
-    look-back was read; and the `conditions` under which all that was read.
+    State: `covered_from` and `covered_to`, between which all is read; `read_at`, when the latest
+    of that was; `start`, the history depth of the first run; `period`, the bucket; `lookback_day`,
+    the last UTC day on which the long look-back was read; and the `conditions` under which all that
+    was read.
     """
 
     app_ids = "*"
@@ -115,6 +116,7 @@ class WindowedStream(PendoStream):
         self._marks: Marks | None = None
         self._finished: list[Read] = []
         self._window: Window | None = None
+        self._read_at = EPOCH
         self._read_time = timedelta()
 
     @abc.abstractmethod
@@ -208,6 +210,8 @@ class WindowedStream(PendoStream):
     def _decided(self, now: datetime) -> tuple[datetime, Plan]:
         """Decide from settings and state what this run reads."""
         self._today = now.date().isoformat()
+        self._read_at = self._mark("read_at") or EPOCH
+        self.run.read_before = max(self.run.read_before, self._read_at)
         settings, grid = self.run.settings, self._grid
         start, end = self.earliest(now), grid.closed(now)
         if start > now:
@@ -218,14 +222,14 @@ class WindowedStream(PendoStream):
         lookback = settings.lookback_days if first_today else settings.lookback_hours
         return start, plan(
             grid,
-            self._known_marks(),
+            self._known_marks(now),
             start=start,
             end=end,
             lookback=lookback,
             order=settings.backfill_order,
         )
 
-    def _known_marks(self) -> Marks | None:
+    def _known_marks(self, now: datetime) -> Marks | None:
         """Marks of the state, on this period's buckets; none if all is to be read anew."""
         covered_from, covered_to = self._mark("covered_from"), self._mark("covered_to")
         if not covered_from or not covered_to or self.replication_method == "FULL_TABLE":
@@ -237,6 +241,9 @@ class WindowedStream(PendoStream):
                 "schema with a state of its own"
             )
         outdated = self.outdated(self.stream_state)
+        if covered_to > now + HOUR:
+            # nobody knows when it was read, only that it was not over then
+            outdated = "by this clock the state covers time that is yet to come"
         if outdated:
             self.logger.warning("%s: %s; all is read anew", self.name, outdated)
             return None
@@ -255,11 +262,13 @@ class WindowedStream(PendoStream):
     def _close(self, read: Read) -> None:
         """Move the marks over a window that was read whole."""
         before, window = self._marks, read.window
+        self._read_at = max(self._read_at, read.read_at)
         self._marks = before.with_window(window) if before else Marks(window.start, window.end)
         self.mark(
             start=to_text(self._start),
             covered_from=to_text(self._marks.covered_from),
             covered_to=to_text(self._marks.covered_to),
+            read_at=to_text(self._read_at),
             period=self._bucket,
             **self.conditions(),
         )
