@@ -71,7 +71,11 @@ case "$command" in
     demo-planhat) exec with-demo meltano --environment=demo run tap-pendo-for-planhat target-planhat ;;
     # side by side, a file to a process: most of the time goes into waiting
     test) exec python -m pytest -n 3 --dist loadfile "$@" ;;
-    test-all) exec python -m pytest -n 3 --dist loadfile --all "$@" ;;
+    test-all)
+        # pipx, as one of the ways to install
+        install_release_tools
+        exec python -m pytest -n 3 --dist loadfile --all "$@"
+        ;;
     check)
         ruff check
         ruff format --check

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # what git ignores, and a clone of the project may hold
-_NO_PAGES = {".venv", ".venv-wheels", ".meltano", "output", "dist", "node_modules"}
+_NO_PAGES = {".venv", ".venv-wheels", ".meltano", "output", "dist"}
 
 
 class Block(t.NamedTuple):
