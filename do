@@ -13,6 +13,7 @@ install() {
     if [ -f "$stamp" ] && [ -z "$(find pyproject.toml */pyproject.toml constraints.txt ${wheels:+"$wheels"} -newer "$stamp")" ]; then
         return
     fi
+    echo "Installing into $venv, which takes about a minute the first time" >&2
     [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt uv
     if [ -n "$wheels" ]; then
