@@ -13,6 +13,7 @@ install() {
     if [ -f "$stamp" ] && [ -z "$(find pyproject.toml */pyproject.toml constraints.txt ${wheels:+"$wheels"} -newer "$stamp")" ]; then
         return
     fi
+    echo "Installing into $venv, which takes about a minute the first time" >&2
     [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt uv
     if [ -n "$wheels" ]; then
@@ -71,7 +72,11 @@ case "$command" in
     demo-planhat) exec with-demo meltano --environment=demo run tap-pendo-for-planhat target-planhat ;;
     # side by side, a file to a process: most of the time goes into waiting
     test) exec python -m pytest -n 3 --dist loadfile "$@" ;;
-    test-all) exec python -m pytest -n 3 --dist loadfile --all "$@" ;;
+    test-all)
+        # pipx, as one of the ways to install
+        install_release_tools
+        exec python -m pytest -n 3 --dist loadfile --all "$@"
+        ;;
     check)
         ruff check
         ruff format --check

@@ -38,8 +38,8 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         th.StringType(allowed_values=list(REGIONS)),
         default="us",
         title="Region",
-        description="Data centre of the subscription; picks the base URL. A key is valid in its "
-        "own region only.",
+        description=f"Data centre of the subscription, {', '.join(map('`{}`'.format, REGIONS))}; "
+        "picks the base URL. A key is valid in its own region only.",
     ),
     th.Property(
         "api_url",
@@ -73,7 +73,7 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         th.StringType(allowed_values=list(t.get_args(Period))),
         default="hour",
         title="Period",
-        description="Bucket of the grouped event streams.",
+        description="Bucket of the grouped event streams: `hour` or `day`.",
     ),
     th.Property(
         "timezone",
@@ -103,7 +103,8 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         th.StringType(allowed_values=list(t.get_args(Order))),
         default="newest_first",
         title="Back-fill order",
-        description="Whether the history is read from its newest or its oldest end.",
+        description="Whether the history is read from its newest end (`newest_first`) or from its "
+        "oldest (`oldest_first`).",
     ),
     th.Property(
         "include_anonymous_visitors",
@@ -118,7 +119,8 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         th.StringType(allowed_values=["apply", "ignore"]),
         default="apply",
         title="Exclude list",
-        description="Whether Pendo's exclude list (internal users) is applied to events.",
+        description="Whether Pendo's exclude list (internal users) is applied to events: `apply`, "
+        "or `ignore`.",
     ),
     th.Property(
         "concurrency",

@@ -111,8 +111,8 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         th.StringType(allowed_values=list(t.get_args(Unmatched))),
         title="Unmatched",
         description="What becomes of records whose end user or object is not in Planhat: kept "
-        "until it is (default with api_token), sent all the same (default without), skipped, or "
-        "the end of the run.",
+        "until it is (`park`, default with api_token), sent all the same (`send`, default "
+        "without), left out (`skip`), or the end of the run (`fail`).",
     ),
     th.Property(
         "create_end_users",
@@ -150,8 +150,9 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         th.StringType(allowed_values=list(t.get_args(InDoubt))),
         default="assume_sent",
         title="In doubt",
-        description="What to do when nobody knows whether a post arrived: take it as sent (may "
-        "lose, never doubles) or send it again (may double, never loses).",
+        description="What to do when nobody knows whether a post arrived: take it as sent "
+        "(`assume_sent`: may lose, never doubles) or send it again (`resend`: may double, never "
+        "loses).",
     ),
     th.Property(
         "report_path",

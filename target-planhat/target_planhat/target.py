@@ -176,7 +176,7 @@ class TargetPlanhat(Target):
 
     def _run(self, run: Run, lines: t.IO[t.Any]) -> None:
         outcome: Outcome = "failed"
-        problem: str | None = "it ended unexpectedly"
+        problem: str | None = "it ended unexpectedly: what is not sent is sent by the next run"
         try:
             self._read(run, lines)
             run.finish()

@@ -4,31 +4,58 @@ from __future__ import annotations
 
 import re
 import textwrap
+import typing as t
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
+from tests.documents import all_blocks
 from tests.end_to_end.meltano import run
 
-DOCS = Path(__file__).parents[2] / "docs"
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
 # in place of the project's own: the plugins are installed already
 DO = '#!/bin/sh\nshift\nexec "$@"\n'
-# what the page takes for granted
+FIRST_RUN = """
+    export TARGET_PLANHAT_REQUIRE_LEDGER=false
+    ./do run meltano --environment=prod run tap-pendo-for-planhat target-planhat
+"""
+# what each page takes for granted
 BEFORE = {
-    "event-streams.md": "",
-    "moving-over.md": "",
-    "planhat-ledger.md": """
-        export TARGET_PLANHAT_REQUIRE_LEDGER=false
-        ./do run meltano --environment=prod run tap-pendo-for-planhat target-planhat
+    "README.md": "",
+    "tap-pendo/README.md": """
+        printf '{"integration_key": "%s", "api_url": "%s", "start_date": "%s"}' \
+            "$TAP_PENDO_INTEGRATION_KEY" "$TAP_PENDO_API_URL" "$TAP_PENDO_START_DATE" > config.json
     """,
-    "operating.md": """
+    "target-planhat/README.md": """
+        printf '{"integration_key": "%s", "api_url": "%s", "start_date": "%s"}' \
+            "$TAP_PENDO_INTEGRATION_KEY" "$TAP_PENDO_API_URL" "$TAP_PENDO_START_DATE" > tap.json
+        printf '{"tenant_token": "%s", "analytics_url": "%s", "dry_run": true}' \
+            "$TARGET_PLANHAT_TENANT_TOKEN" "$TARGET_PLANHAT_ANALYTICS_URL" > planhat.json
+        tap-pendo --config tap.json --discover > catalog.json
+    """,
+    "docs/event-streams.md": "",
+    "docs/moving-over.md": "",
+    "docs/planhat-ledger.md": FIRST_RUN,
+    "docs/operating.md": f"""
         mkdir secrets
         printf %s "$TAP_PENDO_INTEGRATION_KEY" > secrets/pendo-key
-        export TARGET_PLANHAT_REQUIRE_LEDGER=false
-        ./do run meltano --environment=prod run tap-pendo-for-planhat target-planhat
+        {FIRST_RUN}
     """,
 }
+# what is told then, each once at least
+TOLD = {
+    "README.md": [r"Pendo accepts the integration_key", r"^total +\d", r"Run completed"],
+    "tap-pendo/README.md": [r"Pendo accepts the integration_key", r"^total +\d"],
+    "target-planhat/README.md": [
+        r"dry run: nothing was posted",
+        r"A new ledger is begun",
+        r"done; [\d,]+ records read: [\d,]+ sent",
+    ],
+}
+# pages that replace the environment `prod`, as for a server that encrypts, and this one cannot
+ENCRYPTED = "ssl_enable: true, ssl_mode: require"
 ASK = """
 import os, pathlib, psycopg
 names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
@@ -40,29 +67,63 @@ with psycopg.connect(dbname=os.environ["TARGET_POSTGRES_DATABASE"], **given) as 
 """
 
 
-def blocks(page: str, language: str) -> list[str]:
-    """Give all that a page says to type, in its order."""
-    text = (DOCS / page).read_text(encoding="utf-8")
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    return [textwrap.dedent(block) for _, block in found]
+def texts(page: str, language: str) -> list[str]:
+    return [block.text for block in all_blocks(page) if block.language == language]
+
+
+def typed(page: str) -> str:
+    """Give all that a page says to type or to write into a crontab, in its order."""
+    commands = []
+    for block in all_blocks(page):
+        if block.language == "sh":
+            # what is from a package index: ./do installs
+            commands.append(re.sub(r"^pip install .*\n", "", block.text, flags=re.MULTILINE))
+        elif block.language == "text":
+            commands += re.findall(r"^(?:\S+ ){5} *cd /srv/usage && (.*\n)", block.text)
+    return "".join(commands)
+
+
+def configure(folder: Path, page: str) -> None:
+    """Write what the page says in place of the environment `prod`."""
+    [environment] = texts(page, "yaml")
+    assert environment.startswith("- name: prod   # in place of the environment `prod` of meltano")
+    file = folder / "meltano.yml"
+    whole = re.sub(
+        r"^- name: prod\n(?:  .*\n)+",
+        lambda _: environment.replace(ENCRYPTED, "ssl_enable: false"),
+        file.read_text(),
+        flags=re.MULTILINE,
+    )
+    assert whole != file.read_text()
+    file.write_text(whole)
 
 
 @pytest.mark.parametrize("page", list(BEFORE))
 def test_commands_of_a_page_do_what_it_says(page: str, folder: Path) -> None:
     (folder / "do").write_text(DO)
     (folder / "do").chmod(0o755)
-    statements = blocks(page, "sql")
+    if texts(page, "yaml"):
+        configure(folder, page)
+    statements = texts(page, "sql")
     (folder / "statements.sql").write_text("-- next".join(statements) or "select 1")
     (folder / "ask.py").write_text(ASK)
     yesterday = datetime.now(timezone.utc) - timedelta(days=1)
-    commands = "".join(blocks(page, "sh"))
-    assert commands.count("./do run ") > 1
+    commands = typed(page)
+    assert len(commands.splitlines()) > 1
 
-    typed = f"{textwrap.dedent(BEFORE[page])}\n{commands}\npython ask.py"
-    done = run(folder, "sh", "-exc", typed, TAP_PENDO_START_DATE=yesterday.isoformat())
+    script = f"{textwrap.dedent(BEFORE[page])}\n{commands}\npython ask.py"
+    done = run(folder, "sh", "-exc", script, TAP_PENDO_START_DATE=yesterday.isoformat())
 
     told = done.stdout + done.stderr
     assert done.returncode == 0, told[-5000:]
     assert len(re.findall(r"^found (?:[1-9]|nothing)", told, re.MULTILINE)) == max(
         len(statements), 1
     )
+    for words in TOLD.get(page, ()):
+        assert re.search(words, told, re.MULTILINE), words
+
+
+def test_each_project_file_keeps_the_ledger_from_being_begun_anew() -> None:
+    for page in ("README.md", "target-planhat/README.md"):
+        [environment] = texts(page, "yaml")
+        assert "require_ledger: true" in environment

@@ -32,6 +32,7 @@ PAGE = "docs/first-sync.md"
 [PLUGINS] = blocks(PAGE, "Say what to read, and where to put it", "yaml")
 [SECRETS] = blocks(PAGE, "Say what to read, and where to put it", "ini")
 [RUN] = blocks(PAGE, "Run", "sh")
+[CRON] = blocks(PAGE, "On a schedule", "text")
 USED, READ = blocks(PAGE, "Look", "sql")
 # they make and fill an environment from the package index; here this one is used
 ONLINE = ("python3 -m venv .venv\n", ". .venv/bin/activate\n", 'pip install "meltano>=4.4,<5"\n')
@@ -102,6 +103,13 @@ def shell(script: str, folder: Path, settings: dict[str, str]) -> str:
     return done.stdout + done.stderr
 
 
+def rows(said: str) -> int:
+    """Rows of uses of features, from the line of the stream's end."""
+    found = re.search(r"feature_events: ok; ([\d,]+) rows, ", said)
+    assert found, said[-3000:]
+    return int(found[1].replace(",", ""))
+
+
 def ask(server: Server, sql: str) -> list[tuple[t.Any, ...]]:
     dsn = (
         f"host=localhost port={server.port} user={server.user} password={server.password} "
@@ -138,7 +146,7 @@ def test_from_nothing_to_what_is_used_most(
 
     said = shell(RUN, project, settings)
 
-    assert re.search(r"feature_events: ok; [\d,]+ rows, ", said)
+    read = rows(said)
     assert "Run completed" in said
     names = {one["id"]: one["name"] for one in pendo.world.listed("feature", pendo.clock.now())}
     sums: dict[str, int] = {}
@@ -154,7 +162,11 @@ def test_from_nothing_to_what_is_used_most(
         ("feature_events", start(pendo).replace(tzinfo=None))
     ]
 
-    shell(RUN.splitlines()[-1], project, settings)
+    when, entry = CRON.split("  ", maxsplit=1)
+    assert len(when.split()) == 5
+    entry = entry.replace("/srv/usage/pendo", f"'{project}'").replace("../.venv/bin/", "")
+    # with the state of the run before
+    assert 0 < rows(shell(entry, tmp_path, settings)) < read
     assert ask(database, USED) == used
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
 import typing as t
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
-from tests.installs.loopback_hub import definitions, loopback_hub
+from tests.documents import blocks
+from tests.installs.loopback_hub import loopback_hub
 from tests.installs.services import InstallError, pipe
 from tests.installs.workplace import ROOT, Workplace
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _KINDS = {"tap-pendo": "extractors", "target-planhat": "loaders"}
+_PAGE = "hub/README.md"
+[_ADD] = blocks(_PAGE, "Before they are on the Hub", "sh")
+[_WITHOUT_MELTANO] = blocks(_PAGE, "Without Meltano", "sh")
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,12 @@ class Source:
         """How pip names a plugin of the repository."""
         return f"git+{self.repository}#subdirectory={name}"
 
+    def documented(self, tool: str, name: str) -> list[str]:
+        """Give the words of the page's command that installs a plugin by a tool."""
+        [line] = [each for each in _WITHOUT_MELTANO.splitlines() if each.startswith(f"{tool} ")]
+        named = re.sub("|".join(_KINDS), name, line)
+        return shlex.split(named.replace("<repository>", self.repository))
+
 
 def pip_wheels(place: Workplace, python: Path, source: Source) -> None:
     """Install the wheels into an empty environment by pip."""
@@ -37,14 +50,14 @@ def pip_wheels(place: Workplace, python: Path, source: Source) -> None:
 
 def pip_git(place: Workplace, python: Path, source: Source) -> None:
     """Install from folders of the repository by pip."""
-    _pip(place, python, *map(source.git, _KINDS))
+    _pip(place, python, *(source.documented("pip", name)[2] for name in _KINDS))
 
 
 def pipx(place: Workplace, python: Path, source: Source) -> None:
-    """Install the wheels by pipx, each into an environment of its own."""
+    """Install from the repository by pipx, each into an environment of its own."""
     folders = {"PIPX_HOME": str(place.folder / "pipx"), "PIPX_BIN_DIR": str(place.folder / "bin")}
-    for wheel in source.wheels:
-        place.run("pipx", "install", "--python", python, wheel, **folders)
+    for name in _KINDS:
+        place.run(*source.documented("pipx", name), "--python", python, **folders)
     scripts = place.folder / "bin"
     pipe([scripts / "tap-pendo"], [scripts / "target-planhat"], place.folder, place.environment)
 
@@ -52,7 +65,7 @@ def pipx(place: Workplace, python: Path, source: Source) -> None:
 def uvx(place: Workplace, python: Path, source: Source) -> None:
     """Run from the repository by uvx, with nothing installed before."""
     tap, target = (
-        ["uvx", "--no-config", "--python", str(python), "--from", source.git(name), name]
+        ["uvx", "--no-config", "--python", str(python), *source.documented("uvx", name)[1:-1]]
         for name in _KINDS
     )
     pipe(tap, target, place.folder, place.environment)
@@ -70,11 +83,12 @@ def hub(place: Workplace, python: Path, source: Source) -> None:
 def from_ref(place: Workplace, python: Path, source: Source) -> None:
     """Add both from files, as before they are on the Hub, and run them (hub/README.md)."""
     project = new_project(place, "http://127.0.0.1:9")
-    for path, definition in definitions(ROOT / "hub", source.repository).items():
-        file = place.folder / f"{Path(path).name}.yml"
-        file.write_text(yaml.safe_dump(definition))
-        add = ("meltano", "add", definition["name"], "--from-ref", file)
-        place.run(*add, cwd=project, MELTANO_PYTHON=str(python))
+    shutil.copytree(ROOT / "hub", project / "hub")
+    written = {file: file.read_text() for file in project.glob("hub/*/*.yml")}
+    for file, text in written.items():
+        file.write_text(text.replace("<repository>", source.repository))
+    place.run("sh", "-ec", _ADD, cwd=project, MELTANO_PYTHON=str(python))
+    for definition in map(yaml.safe_load, written.values()):
         if "select" in definition:
             _copy_select(project / "meltano.yml", definition)
     meltano_run(place, project)
@@ -93,7 +107,7 @@ def _copy_select(file: Path, definition: dict[str, t.Any]) -> None:
 PATHS: dict[str, Callable[[Workplace, Path, Source], None]] = {
     "pip install of the wheels": pip_wheels,
     "pip install git+file://…#subdirectory=…": pip_git,
-    "pipx install of the wheels": pipx,
+    "pipx install git+file://…#subdirectory=…": pipx,
     "uvx --from git+file://…#subdirectory=…": uvx,
     "meltano add from the Hub, meltano run": hub,
     "meltano add --from-ref, meltano run": from_ref,

@@ -18,9 +18,11 @@ _CALLS = {"warning", "error", "once", "_fail", "__init__", "Rejection", "Unmatch
 _TEXTS = {"problems", "pipelines", "known", "database", "placing", "matching"}
 # modules of which each longer text is shown
 _WORDED = {
-    *("aggregations", "answers", "bulk", "creation", "delivery", "items", "matching", "naming"),
-    *("messages", "preparation", "rule_reading", "run", "sinks", "target"),
+    *("aggregations", "answers", "bulk", "creation", "delivery", "items", "matching", "messages"),
+    *("naming", "overview", "preparation", "resolving", "rule_reading", "run", "sinks", "target"),
 }
+# functions elsewhere of which each longer text is shown
+_GIVING = {"advice", "outdated"}
 # what tells of something else than a difficulty
 _TOLD = {
     "Output style of --about, and of --ledger if it is json",
@@ -54,6 +56,12 @@ def messages(project: Path) -> set[str]:
         for file in (project / package).rglob("*.py")
     ]
     trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
+    giving = [
+        node
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name in _GIVING
+    ]
     constants = {
         target.id: node.value
         for tree in trees.values()
@@ -68,8 +76,7 @@ def messages(project: Path) -> set[str]:
         for node in _shown(tree, texts=file.stem in _TEXTS)
     } | {
         re.sub(r"%[.\d]*[dfs]", "…", text)
-        for file, tree in trees.items()
-        if file.stem in _WORDED
+        for tree in (*giving, *(tree for file, tree in trees.items() if file.stem in _WORDED))
         for text in _longer(tree)
     }
     return {each for each in found if len(re.findall(r"[A-Za-z]{2,}", each)) > 1} - _PARTS - _TOLD
@@ -89,7 +96,7 @@ def _shown(tree: ast.AST, *, texts: bool) -> Iterator[ast.expr]:
 def _longer(tree: ast.AST) -> Iterator[str]:
     """Give the texts of at least four words that are no docstrings."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, (ast.Expr, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
         text = _text(node, {}) if isinstance(node, (ast.Constant, ast.JoinedStr)) else "…"
         if len(re.findall(r"\b[A-Za-z]{2,}", text)) > 3:

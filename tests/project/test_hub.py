@@ -105,6 +105,26 @@ def test_each_setting_says_what_the_plugin_says_of_it(
             assert setting["placeholder"] != setting.get("value")
 
 
+def test_about_as_markdown_says_all_that_one_needs(name: str, about: Definition) -> None:
+    command = [Path(sys.executable).with_name(name), "--about", "--format=markdown"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    table = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    rows = {cells[0]: [cell.strip() for cell in cells[1:]] for cells in table[1:]}
+    settings = about["settings"]["properties"]
+
+    assert text.startswith(f"# `{name}`\n\n{about['description']}\n")
+    # settings of settings have rows of their own
+    assert [setting for setting in rows if "." not in setting] == list(settings)
+    for setting, rule in settings.items():
+        required, default, description = rows[setting]
+        assert required == str(setting in about["settings"]["required"])
+        assert default == str(rule.get("default"))
+        assert len(description.split()) > 2, setting
+        # the table has no column for them
+        allowed = [each for each in rule.get("enum", ()) if each is not None]
+        assert [each for each in allowed if f"`{each}`" not in description] == [], setting
+
+
 def test_required_settings_are_in_each_valid_group(
     definition: Definition, about: Definition
 ) -> None:

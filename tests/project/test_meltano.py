@@ -112,6 +112,7 @@ def test_project_has_its_environments_jobs_and_schedule(project: Path) -> None:
     assert content["requires_meltano"] == ">=4.4,<5"
     assert content["jobs"] == [
         {"name": "pendo-to-postgres", "tasks": ["tap-pendo target-postgres"]},
+        {"name": "pendo-to-planhat", "tasks": ["tap-pendo-for-planhat target-planhat"]},
         {
             "name": "usage",
             "tasks": ["tap-pendo target-postgres", "tap-pendo-for-planhat target-planhat"],

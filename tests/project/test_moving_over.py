@@ -71,6 +71,23 @@ def test_columns_of_the_singer_io_tap_are_here(text: str, columns: dict[str, set
         assert {*named(same), *renamed(others)} <= here, stream
 
 
+@pytest.mark.parametrize(("peer", "file"), [("singer-io", "singer_io"), ("fivetran", "fivetran")])
+def test_each_column_of_the_other_is_spoken_of(
+    peer: str, file: str, text: str, project: Path
+) -> None:
+    golden = project / "tests" / "golden" / f"{file}_columns.json"
+    theirs: dict[str, list[str]] = json.loads(golden.read_text())
+    told = {row[0].strip("`"): " ".join(row[1:]) for row in part(text, peer)}
+
+    assert told.keys() == theirs.keys()
+    for table, columns in theirs.items():
+        # one sentence below the table speaks of it
+        names = {*named(told[table]), "_fivetran_synced"}
+        alike = tuple(name.removesuffix("…") for name in names if name.endswith("…"))
+        silent = {name for name in columns if name not in names and not name.startswith(alike)}
+        assert not silent or "all others → " in told[table], (table, silent)
+
+
 def test_tables_of_hevo_are_here(text: str, columns: dict[str, set[str]]) -> None:
     table = part(text, "hevo")
 
