@@ -250,7 +250,7 @@ class Run:
         if self._db.only_deliverer():
             self._deliver()
         else:
-            self._notes.append("Another run delivers at this time: what came in waits for the next")
+            self._note("Another run delivers at this time: what came in waits for the next")
 
     def _conclude(self) -> None:
         """Keep what is settled, and account for rows that are not, however the input ended."""
@@ -292,13 +292,18 @@ class Run:
         delivery.deliver(self._rules)
         if creator and creator.created:
             would = "would be" if settings.dry_run else "were"
-            self._notes.append(f"{creator.created} end users {would} created")
+            self._note(f"{creator.created} end users {would} created")
         if self._stop.is_set():
             raise StoppedError
         if self._delivered.problem:
             raise TargetError(self._delivered.problem)
 
     # The report
+
+    def _note(self, text: str, level: int = logging.INFO) -> None:
+        """Say what a reader of the log, and of the report, has to know."""
+        logger.log(level, "%s", text)
+        self._notes.append(text)
 
     def report(self, outcome: reporting.Outcome, problem: str | None) -> str:
         """Write the report, if that is wished; give its line."""
@@ -313,12 +318,13 @@ class Run:
         figures = Figures(self._db, self._number)
         for intake in self._intakes:
             if self._sinks and intake.rule.stream not in self._sinks:
-                self._notes.append(
+                self._note(
                     f"Rule {intake.rule.name}: the stream {intake.rule.stream} did not come; those "
-                    f"that came are {', '.join(sorted(self._sinks))}"
+                    f"that came are {', '.join(sorted(self._sinks))}",
+                    logging.WARNING,
                 )
         for stream, count in self._naming.nameless.items():
-            self._notes.append(
+            self._note(
                 f"{count} ids are not among all {stream} of Pendo: the id stands for the name"
             )
         run = reporting.RunReport(
