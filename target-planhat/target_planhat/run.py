@@ -18,6 +18,7 @@ from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.figures import Figures
 from target_planhat.ledger.items import Items
 from target_planhat.ledger.known import Known
+from target_planhat.ledger.namesakes import Namesakes
 from target_planhat.ledger.staging import Staging
 from target_planhat.mapping import Mapper
 from target_planhat.matching import Matcher
@@ -278,13 +279,16 @@ class Run:
             creator = Creator(
                 self.client, matcher, directory, self.known, self._now, dry_run=dry_run
             )
+        namesakes = Namesakes(self._db)
         delivery = Delivery(
             settings,
             self._db,
             self._items,
             self.client,
-            Preparation(settings, self._items, matcher, creator, self._naming, now=self._now),
-            Reader(self.client, matcher, self._now, has_token=client is not None),
+            Preparation(
+                settings, self._items, matcher, creator, self._naming, namesakes, now=self._now
+            ),
+            Reader(self.client, matcher, namesakes, self._now, has_token=client is not None),
             now=self._now,
             stop=self._stop,
         )
