@@ -11,13 +11,16 @@ import msgspec
 from target_planhat import report as reporting
 from target_planhat.ledger.items import is_added
 from target_planhat.masking import hidden, masked
+from target_planhat.streams import APP, EVENT_STREAMS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from target_planhat.contributions import Fate
     from target_planhat.delivery import Delivered
     from target_planhat.ledger.figures import Figures
+    from target_planhat.preparation import Ready
+    from target_planhat.rules import Rule
     from target_planhat.sinks import RuleIntake
 
 
@@ -59,7 +62,7 @@ def rule_report(
             for company, ids, records in figures.unmatched(intake.id)
         ],
         awaits=awaits,
-        samples=[_masked(body) for body in delivered.samples[intake.id]],
+        samples=[_masked(rule, sample) for sample in delivered.samples[intake.id]],
     )
 
 
@@ -82,16 +85,32 @@ def moment(ms: int) -> datetime:
 
 
 _IDS = ("externalId", "euExtId", "companyExternalId", "cId", "email")
+# what an action may name that is about the product, not about people
+_OF_THE_PRODUCT = frozenset({APP, "type", "poll_type", "guide_step_id"}) | {
+    stream.entity for stream in EVENT_STREAMS.values()
+}
 
 
-def _masked(body: Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _masked(rule: Rule, sample: Ready) -> dict[str, t.Any]:
     """Show a body without ids, also in its action, and without the texts of its info."""
+    item, body = sample.item, sample.body
     shown = {name: masked(str(v)) if name in _IDS else v for name, v in body.items()}
     if "action" in shown:
-        shown["action"] = hidden(shown["action"], *(body.get(name) for name in _IDS))
+        named = zip(rule.named, msgspec.json.decode(item.entity), strict=True)
+        texts = [text for field, text in named if field not in _OF_THE_PRODUCT]
+        ids = [item.subject, item.company, *(body.get(name) for name in _IDS)]
+        shown["action"] = hidden(shown["action"], *ids, *texts)
     if isinstance(info := shown.get("info"), dict):
-        shown["info"] = {k: masked(v) if isinstance(v, str) else v for k, v in info.items()}
+        shown["info"] = {k: v if _is_figure(v) else masked(_text(v)) for k, v in info.items()}
     return shown
+
+
+def _is_figure(value: t.Any) -> bool:
+    return isinstance(value, (bool, int, float))
+
+
+def _text(value: t.Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _day(ms: int) -> str:

@@ -26,7 +26,8 @@ class Cell(t.NamedTuple):
     ("[]" for metrics). `date` is what Planhat gets: the start of the UTC hour, or the day's label
     at 00:00Z. `ends` is when the item's hour or day is over.
     `bucket` is the start of the source bucket (hour or day of Pendo), `period` its kind; `app`
-    the app's id as text, or "" where apps do not add up.
+    the app's id as text, a hash of the visitor where rows come visitor by visitor, or "" where
+    neither adds up.
     """
 
     subject: str

@@ -46,14 +46,14 @@ _POLL_SECONDS = 0.2
 class Delivered:
     """What was posted in a run, by rule number.
 
-    `amounts` are by date (epoch ms); `samples` are a few bodies; `problem` says why not all was
-    sent.
+    `amounts` are by date (epoch ms); `samples` are a few items with their bodies; `problem` says
+    why not all was sent.
     """
 
     amounts: defaultdict[int, defaultdict[int, float]] = dataclasses.field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
-    samples: defaultdict[int, list[dict[str, t.Any]]] = dataclasses.field(
+    samples: defaultdict[int, list[Ready]] = dataclasses.field(
         default_factory=lambda: defaultdict(list)
     )
     problem: str | None = None
@@ -220,7 +220,7 @@ class Delivery:
             for ready in some:
                 self.done.amounts[rule_id][ready.item.date] += ready.amount
             samples = self.done.samples[rule_id]
-            samples += [ready.body for ready in some[: 3 - len(samples)]]
+            samples += some[: 3 - len(samples)]
         elif fate == "refused":
             self._items.not_sent(ids, "rejected", f"Planhat: {reason}")
         elif fate == "unsent":

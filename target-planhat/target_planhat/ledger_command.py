@@ -85,7 +85,8 @@ def _opened(settings: Settings, *, to_look: bool = False) -> Database:
         return Database(url, token, must_exist=True, dry_run=to_look)
     except NoLedgerError as error:
         raise TargetError(
-            f"{error.shown} does not exist: look at `ledger_url`, or let a first run make it"
+            f"{error.shown} does not exist: look at `ledger_url` and `tenant_token`, or let a "
+            "first run make it"
         ) from None
 
 

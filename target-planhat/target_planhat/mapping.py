@@ -8,6 +8,7 @@ from functools import reduce
 import msgspec
 
 from target_planhat.contributions import Cell, Figures, Rejection
+from target_planhat.masking import digest
 from target_planhat.placing import Placing
 from target_planhat.streams import ACCOUNT, APP, EVENT_STREAMS, VISITOR
 from target_planhat.values import ValueProblem, is_findable, kept, number, text
@@ -23,6 +24,8 @@ if t.TYPE_CHECKING:
 
 # Pendo's ids of visitors that it does not know (pendo-api.md)
 ANONYMOUS = "_PENDO_T_"
+# of a hash that tells visitors apart
+_DIGITS = 16
 # actions name few entities, but a rule may name urls
 _REMEMBERED = 50_000
 
@@ -59,6 +62,8 @@ class Mapper:
         self._fields = rule.named
         self._entities: dict[tuple[str, ...], str] = {}
         self._has_app = stream is not None
+        # what is read visitor by visitor may come in parts, which are then to be told apart
+        self._by_visitor = stream is not None and stream.resumes and self._id != VISITOR
         self.counted = rule.value or ""
         self._value_of = _getter(self.counted)
         self._adds = rule.combine in {"sum", "count"}
@@ -71,8 +76,9 @@ class Mapper:
     def deciding(self) -> frozenset[str]:
         """The fields that decide about a record's cell; dots lead into objects."""
         app = APP if self._has_app else ""
+        visitor = VISITOR if self._by_visitor else ""
         entity = self._entity if self._only else ""
-        fields = (self._id, self._account, entity, app, *self._fields, *self._rule.where)
+        fields = (self._id, self._account, entity, app, visitor, *self._fields, *self._rule.where)
         return frozenset({*fields, *self._placing.fields} - {""})
 
     @property
@@ -95,7 +101,7 @@ class Mapper:
                 self._company(record),
                 self._named(record) if self._fields else "[]",
             )
-            app = _text(record, APP) if self._has_app else ""
+            app = self._part(record) if self._has_app else ""
             if not is_findable(*key, app):
                 return _TOO_LONG
             return Cell(
@@ -144,6 +150,12 @@ class Mapper:
     def _company(self, record: Record) -> str:
         found = _text(record, self._account, self._account_of) if self._account else ""
         return "" if found.isspace() else found
+
+    def _part(self, record: Record) -> str:
+        """Give what rows of one bucket add up over: the app, or the visitor, whose id is hidden."""
+        if self._by_visitor:
+            return digest(_text(record, VISITOR))[:_DIGITS]
+        return _text(record, APP)
 
     def _unwanted(self, record: Record) -> Rejection | None:
         for get, allowed in self._where:

@@ -18,8 +18,7 @@ def digest(value: str) -> str:
 
 
 def hidden(text: str, *secrets: str | None) -> str:
-    """Take secrets out of a text."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
+    """Take secrets out of a text, also those that are parts of others."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
     return text

@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
     from target_planhat.contributions import Fate
     from target_planhat.creation import Creator
     from target_planhat.ledger.items import Item, Items
+    from target_planhat.ledger.namesakes import Namesakes
     from target_planhat.matching import Matcher
     from target_planhat.naming import Naming
     from target_planhat.rules import Rule
@@ -25,6 +26,10 @@ if t.TYPE_CHECKING:
 
 _HOUR_MS = 3_600_000
 _REASONS = 5
+_RIVALS = (
+    "several of Pendo's ids are one object of Planhat, with a figure each for the day: "
+    "`aggregate: sum` adds them up"
+)
 
 
 class Ready(t.NamedTuple):
@@ -39,18 +44,20 @@ class Ready(t.NamedTuple):
 class Preparation:
     """Prepares posts, and notes of other items why they are not sent. `now` gives epoch ms."""
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
         settings: Settings,
         items: Items,
         matcher: Matcher,
         creator: Creator | None,
         naming: Naming,
+        namesakes: Namesakes,
         *,
         now: Callable[[], int],
     ) -> None:
         self._settings, self._items, self._naming = settings, items, naming
         self._matcher, self._creator, self._now = matcher, creator, now
+        self._namesakes = namesakes
 
     def refuse_unmatched(self, rules: Sequence[tuple[int, Rule]]) -> None:
         """Look at all that would be sent before anything is.
@@ -126,6 +133,10 @@ class Preparation:
             nameless = [item for item in due if item.entity not in actions]
             judged += [(item, "waiting", self._naming.reason(rule)) for item in nameless]
             due = [item for item in due if item.entity in actions]
+        elif not is_added(rule):
+            rivals = self._namesakes.rivals(rule_id, rule, due)
+            judged += [(item, "rejected", _RIVALS) for item in due if item.id in rivals]
+            due = [item for item in due if item.id not in rivals]
         matched = self._matched(rule, due)
         targets: dict[int, Target] = {}
         given_up: list[tuple[Item, str]] = []

@@ -14,6 +14,7 @@ if t.TYPE_CHECKING:
 
     from target_planhat.client import PlanhatClient
     from target_planhat.ledger.items import Item
+    from target_planhat.ledger.namesakes import Namesakes
     from target_planhat.matching import Matcher
     from target_planhat.rules import Rule
 
@@ -30,9 +31,16 @@ class Reader:
     """Looks posts up. Activities cannot be read back, nor can anything without an api_token."""
 
     def __init__(
-        self, client: PlanhatClient, matcher: Matcher, now: Callable[[], int], *, has_token: bool
+        self,
+        client: PlanhatClient,
+        matcher: Matcher,
+        namesakes: Namesakes,
+        now: Callable[[], int],
+        *,
+        has_token: bool,
     ) -> None:
         self._client, self._matcher, self._now = client, matcher, now
+        self._namesakes = namesakes
         self._has_token = has_token
 
     def can_read(self, rule: Rule) -> bool:
@@ -44,11 +52,14 @@ class Reader:
         if not self.can_read(rule):
             return {item.id: "unknown" for item in left}
         matched = self._matcher.match(rule, left)
+        namesakes = self._namesakes.of(rule)
         found: dict[int, Presence] = {}
         by_company: defaultdict[str, list[tuple[Item, str]]] = defaultdict(list)
         for item in left:
             target = matched[item.id]
-            if isinstance(target, Target) and target.company_id and target.object_id:
+            # whose points they are that an object has from several ids, nobody can see
+            alone = item.subject not in namesakes
+            if alone and isinstance(target, Target) and target.company_id and target.object_id:
                 by_company[target.company_id].append((item, target.object_id))
             else:
                 found[item.id] = "unknown"

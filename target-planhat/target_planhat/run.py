@@ -18,6 +18,7 @@ from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.figures import Figures
 from target_planhat.ledger.items import Items
 from target_planhat.ledger.known import Known
+from target_planhat.ledger.namesakes import Namesakes
 from target_planhat.ledger.staging import Staging
 from target_planhat.mapping import Mapper
 from target_planhat.matching import Matcher
@@ -250,7 +251,7 @@ class Run:
         if self._db.only_deliverer():
             self._deliver()
         else:
-            self._notes.append("Another run delivers at this time: what came in waits for the next")
+            self._note("Another run delivers at this time: what came in waits for the next")
 
     def _conclude(self) -> None:
         """Keep what is settled, and account for rows that are not, however the input ended."""
@@ -278,13 +279,16 @@ class Run:
             creator = Creator(
                 self.client, matcher, directory, self.known, self._now, dry_run=dry_run
             )
+        namesakes = Namesakes(self._db)
         delivery = Delivery(
             settings,
             self._db,
             self._items,
             self.client,
-            Preparation(settings, self._items, matcher, creator, self._naming, now=self._now),
-            Reader(self.client, matcher, self._now, has_token=client is not None),
+            Preparation(
+                settings, self._items, matcher, creator, self._naming, namesakes, now=self._now
+            ),
+            Reader(self.client, matcher, namesakes, self._now, has_token=client is not None),
             now=self._now,
             stop=self._stop,
         )
@@ -292,13 +296,18 @@ class Run:
         delivery.deliver(self._rules)
         if creator and creator.created:
             would = "would be" if settings.dry_run else "were"
-            self._notes.append(f"{creator.created} end users {would} created")
+            self._note(f"{creator.created} end users {would} created")
         if self._stop.is_set():
             raise StoppedError
         if self._delivered.problem:
             raise TargetError(self._delivered.problem)
 
     # The report
+
+    def _note(self, text: str, level: int = logging.INFO) -> None:
+        """Say what a reader of the log, and of the report, has to know."""
+        logger.log(level, "%s", text)
+        self._notes.append(text)
 
     def report(self, outcome: reporting.Outcome, problem: str | None) -> str:
         """Write the report, if that is wished; give its line."""
@@ -313,12 +322,13 @@ class Run:
         figures = Figures(self._db, self._number)
         for intake in self._intakes:
             if self._sinks and intake.rule.stream not in self._sinks:
-                self._notes.append(
+                self._note(
                     f"Rule {intake.rule.name}: the stream {intake.rule.stream} did not come; those "
-                    f"that came are {', '.join(sorted(self._sinks))}"
+                    f"that came are {', '.join(sorted(self._sinks))}",
+                    logging.WARNING,
                 )
         for stream, count in self._naming.nameless.items():
-            self._notes.append(
+            self._note(
                 f"{count} ids are not among all {stream} of Pendo: the id stands for the name"
             )
         run = reporting.RunReport(

@@ -225,6 +225,8 @@ def test_a_stream_that_does_not_come_is_told_with_those_that_did(command: Comman
     [note] = command.report["notes"]
     assert "active: the stream activ_visitors did not come" in note
     assert "features" in note
+    # also where nobody wants a report
+    assert note in command.run(*FEATURES, metrics=[rule], report_path=None).log
 
 
 # Lines that are no messages

@@ -5,9 +5,9 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from planhat_emulator.knobs import Knobs
 from target_planhat import delivery
 
+from tests.planhat.knobs import OF_ACTIVITIES, OF_RUNS, positions
 from tests.planhat.running import NOW, day, event
 from tests.planhat.usage import BOTH, Usage, held, settle_in
 
@@ -15,57 +15,7 @@ if t.TYPE_CHECKING:
     from tests.planhat.running import Message, Record, TargetRunner
     from tests.planhat.usage import Place
 
-# knobs of activities; the form of their answers is varied with each
-OF_ACTIVITIES = (
-    "ambiguous",
-    "wrong_form",
-    "report_unmatched",
-    "create_end_users",
-    "precedence",
-    "company_mismatch",
-    "bad_date",
-)
-# knobs of what creates end users, which is tested with the matching
-OF_UPSERTS = (
-    "too_many_items",
-    "max_items",
-    "error_entries",
-    "duplicated_items",
-    "partial_status",
-    "end_user_needs",
-    "end_user_without_company",
-    "external_id_scope",
-    "match_by_email",
-    "nulls",
-    "unknown_custom",
-    "id_in_update",
-    "created_status",
-)
-# figures, of which not every one can be tried
-FIGURES: dict[str, tuple[t.Any, ...]] = {
-    "max_body": (1500,),
-    "rate_limit": (None, 200),
-    "rate_window": (1.0,),
-    "hard_limit": (None, 20),
-    "most_parallel": (None, 1),
-}
-
-
-def _positions() -> list[tuple[str, t.Any]]:
-    """Every knob that a run without creation can meet, with each of its positions."""
-    found: list[tuple[str, t.Any]] = []
-    for name, hint in t.get_type_hints(Knobs).items():
-        if name in OF_UPSERTS:
-            continue
-        if name in FIGURES:
-            values: t.Sequence[t.Any] = FIGURES[name]
-        else:
-            values = (True, False) if hint is bool else t.get_args(hint)
-        found += [(name, value) for value in values]
-    return found
-
-
-POSITIONS = _positions()
+POSITIONS = positions(OF_RUNS)
 
 
 @pytest.fixture(autouse=True)
@@ -77,11 +27,6 @@ def _many_posts(target: TargetRunner, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def truth() -> dict[Place, float]:
     return {**Usage().activities, **Usage().points}
-
-
-def test_every_knob_is_tried() -> None:
-    tried = {name for name, _ in POSITIONS}
-    assert {*tried, *OF_UPSERTS} == set(Knobs.__struct_fields__)
 
 
 @pytest.mark.parametrize(("name", "value"), POSITIONS)
@@ -114,7 +59,7 @@ def _two_namesakes() -> list[Message]:
 
 
 @pytest.mark.parametrize("form", ["json", "text", "empty"])
-@pytest.mark.parametrize(("name", "value"), [p for p in POSITIONS if p[0] in OF_ACTIVITIES])
+@pytest.mark.parametrize(("name", "value"), positions(OF_ACTIVITIES))
 def test_in_every_position_strangers_that_are_sent_have_a_fate_and_create_nobody(
     name: str, value: t.Any, form: t.Any, target: TargetRunner
 ) -> None:

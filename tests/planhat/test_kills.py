@@ -101,6 +101,7 @@ def test_a_killed_run_is_made_good_by_the_next(
     draw = random.Random(number)
     settings = {**RULES, "in_doubt": ("assume_sent", "resend")[number % 2]}
     planhat = target.planhat
+    planhat.knobs.activity_answer = draw.choice(("json", "text", "empty"))
     acquaint(recorded.tap.pendo.world, planhat.world)
     state, text = None, recorded.text
     for _ in range(1 + number % 3):

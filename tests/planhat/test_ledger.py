@@ -91,8 +91,13 @@ def test_two_tenants_of_one_ledger_do_not_mix(
     monkeypatch.setattr(tokens, "tenants", {*tokens.tenants, "another"})
     messages = whole(event(day(9, 8), count=2), event(day(9, 8), "nobody", 4))
     target.run(*messages)
+    # another one may be what is left of a token that was changed
+    target.run(*messages, tenant_token="another", require_ledger=True)
+    assert str(target.error).startswith("the part for this `tenant_token` of the ledger")
+    assert target.sums == {U2: 2}
     report = target.run(*messages, tenant_token="another")
     assert (report["sent"], report["parked"]) == (1, 1)
+    assert any("`tenant_token` is new to the ledger" in line for line in target.log.lines)
     # the emulated Planhat takes both for its own
     assert target.sums == {U2: 2 + 2}
 
@@ -100,6 +105,7 @@ def test_two_tenants_of_one_ledger_do_not_mix(
     assert target.sums == {U2: 4 + 1}
     report = target.run(*messages, tenant_token="another")
     assert (report["unchanged"], report["parked"]) == (1, 1)
+    assert not any("is new to the ledger" in line for line in target.log.lines)
 
 
 # Ledgers that cannot be used

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from target_planhat import client as client_module
 
+from tests.planhat.knobs import OF_UPSERTS, positions
 from tests.planhat.running import (
     EVENTS,
     FEATURES,
@@ -407,17 +408,10 @@ def test_end_users_are_created_one_bulk_upsert_after_the_other(
 @pytest.mark.parametrize(
     "knobs",
     [
-        {},
-        {"end_user_needs": "key"},
-        {"end_user_without_company": "ignored"},
-        {"error_entries": "string"},
+        *({name: value} for name, value in positions(OF_UPSERTS)),
         {"error_entries": "string", "partial_status": 400},
-        {"partial_status": 400},
-        {"duplicated_items": "all"},
-        {"external_id_scope": "tenant"},
-        {"match_by_email": "uncontradicted"},
-        {"nulls": "refuse"},
     ],
+    ids=str,
 )
 def test_creation_ends_well_whatever_planhat_does(
     knobs: dict[str, t.Any], target: TargetRunner

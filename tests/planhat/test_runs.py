@@ -306,6 +306,42 @@ def test_a_day_of_histories_that_a_later_run_resumes_counts_whole(target: Target
     assert (target.sums, report["rules"][0]["excess"]) == (sums, 1)
 
 
+def test_rows_of_one_thing_that_come_in_parts_of_a_day_of_histories_add_up(
+    target: TargetRunner,
+) -> None:
+    told = schema("visitor_history", "visitor_id", "app_id", "ts", "read_at")
+
+    def visit(visitor: str, read: t.Any = NOW) -> Message:
+        fields = {"visitor_id": visitor, "app_id": "a1", "read_at": iso(read)}
+        return record("visitor_history", **fields, ts=iso(day(9, 8)))
+
+    def whole_day(read: t.Any) -> Message:
+        return window(day(9), day(10), read, stream="visitor_history")
+
+    rule = {
+        "stream": "visitor_history",
+        "dimension_id": "visits",
+        "model": "Asset",
+        "match": {"field": "app_id"},
+    }
+    rules: t.Any = {"activities": [], "metrics": [rule]}
+    place = ("visits", "Asset", "a1", "2026-03-09")
+    target.run(WINDOWS, told, visit("u1"), state(1), visit("u2"), state(2), **rules)
+    target.run(WINDOWS, told, visit("u3"), visit("u3"), whole_day(NOW), state(3), **rules)
+    assert target.planhat.world.point_sums() == {place: 4}
+
+    again = [
+        visit("u1", LATER),
+        state(4),
+        visit("u3", LATER),
+        visit("u4", LATER),
+        visit("u4", LATER),
+    ]
+    report = target.run(WINDOWS, told, *again, visit("u5", LATER), whole_day(LATER), **rules)
+    assert target.planhat.world.point_sums() == {place: 5}
+    assert report["rules"][0]["excess"] == 0
+
+
 def test_info_of_a_read_in_parts_adds_up_and_that_of_an_older_read_changes_nothing(
     target: TargetRunner,
 ) -> None:

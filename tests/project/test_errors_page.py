@@ -37,6 +37,7 @@ _PARTS = {
     "out of range",
     "the ledger …",
     "the ledger in PostgreSQL (…/…)",
+    "the part for this `tenant_token` of …",
     "what its schema says (…)",
 }
 

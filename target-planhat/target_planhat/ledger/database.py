@@ -43,7 +43,7 @@ class Database:
     PostgreSQL other runs of the tenant wait for its end.
 
     Raises:
-        NoLedgerError: it `must_exist`, and does not.
+        NoLedgerError: it `must_exist`, and does not, or has nothing of the tenant.
         TargetError: it cannot be used, or is in use.
     """
 
@@ -65,7 +65,7 @@ class Database:
             self.connection = self._engine.connect()
             try:
                 self._prepare(must_exist)
-                self.tenant_id = self._tenant(tenant_token)
+                self.tenant_id = self._tenant(tenant_token, must_exist)
                 self.commit()
             except BaseException:
                 self.close()
@@ -136,11 +136,19 @@ class Database:
             logger.warning("A new ledger is begun: %s", self.shown.removeprefix("the ledger "))
         return tables.VERSION
 
-    def _tenant(self, token: str) -> int:
+    def _tenant(self, token: str, must_exist: bool) -> int:  # noqa: FBT001 - the setting
+        """Give the number of a tenant; of one that is new nothing is known to have been sent."""
         digest = hashlib.sha256(token.encode()).hexdigest()
         known = sa.select(tables.tenants.c.id).where(tables.tenants.c.token_hash == digest)
         found = self.connection.execute(known).scalar()
+        if found is None and must_exist:
+            raise NoLedgerError(f"the part for this `tenant_token` of {self.shown}")
         if found is None:
+            if self.connection.execute(sa.select(tables.tenants.c.id).limit(1)).first():
+                logger.warning(
+                    "This `tenant_token` is new to %s, which knows others: nothing counts as sent",
+                    self.shown,
+                )
             new = self.into(tables.tenants).values(token_hash=digest).on_conflict_do_nothing()
             self.connection.execute(new)
             found = self.connection.execute(known).scalar_one()
