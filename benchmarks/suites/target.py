@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from benchmarks.figures import Series, alternating
+from benchmarks.figures import OURS, Series, alternating
 from benchmarks.suites.planhat import planhat
 
 if t.TYPE_CHECKING:
@@ -17,11 +17,17 @@ SHARE = 0.2
 NEAR, FAR, SINGLE = "0 ms", "150 ms", "0 ms, each row an activity"
 # seconds before an answer, and rows that are one activity
 CASES = {NEAR: (0.0, 3), FAR: (0.15, 3), SINGLE: (0.0, 1)}
+# ours alone takes as many rows as a tap gives
+ALONE = {f"{NEAR}, five times the rows": 0.0, f"{FAR}, five times the rows": 0.15}
 
 
 def measure(options: Options) -> Iterator[list[Series]]:
-    """Measure each case; what arrives is counted."""
+    """Measure each case, then ours with more rows; what arrives is counted."""
     rows = max(1, round(options.size * SHARE))
     for case, (latency, together) in CASES.items():
         with planhat(rows, together=together, latency=latency) as served:
             yield alternating(served.runs(case), rows, options.rounds)
+    for case, latency in ALONE.items():
+        with planhat(options.size, latency=latency) as served:
+            ours = {key: run for key, run in served.runs(case).items() if key[1] == OURS}
+            yield alternating(ours, options.size, options.rounds)
