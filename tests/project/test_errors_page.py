@@ -18,7 +18,17 @@ _CALLS = {"warning", "error", "once", "_fail", "__init__", "Rejection", "Unmatch
 _TEXTS = {"problems", "pipelines", "known", "database", "placing", "matching"}
 # modules of which each longer text is shown
 _WORDED = {
-    *("aggregations", "answers", "bulk", "creation", "delivery", "items", "matching", "naming"),
+    *(
+        "aggregations",
+        "answers",
+        "bulk",
+        "creation",
+        "delivery",
+        "figures",
+        "items",
+        "matching",
+        "naming",
+    ),
     *("messages", "preparation", "rule_reading", "run", "sinks", "target"),
 }
 # what tells of something else than a difficulty

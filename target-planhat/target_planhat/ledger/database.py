@@ -73,7 +73,7 @@ class Database:
         self._url = _parsed(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._writes = False
-        self._beaten = 0.0
+        self._beaten = time.monotonic()
         self._problem: str | None = None
         with self._told():
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
@@ -225,8 +225,7 @@ class Database:
         key = self.key(what)
         if self._asked(f"pg_try_{function}", key):
             return
-        told = ("Waiting for the ledger: %s", why)
-        timer = threading.Timer(PATIENCE_SECONDS, logger.warning, told)
+        timer = threading.Timer(PATIENCE_SECONDS, _tell, (why,))
         timer.daemon = True
         timer.start()
         try:
@@ -333,6 +332,10 @@ class Database:
             self.connection.rollback()
         self.connection.close()
         self._engine.dispose()
+
+
+def _tell(why: str) -> None:
+    logger.warning("Waiting for the ledger: %s", why)
 
 
 def _parsed(url: str) -> sa.URL:

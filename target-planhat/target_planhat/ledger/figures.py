@@ -44,9 +44,7 @@ class Figures:
         self._fate = sa.case(
             (sa.or_(posting, grown), "waiting"), (decided, c.fate), else_="unchanged"
         )
-        self._reason = sa.case(
-            (posting, POSTING), (grown, GROWN), (decided, c.reason), else_=""
-        )
+        self._reason = sa.case((posting, POSTING), (grown, GROWN), (decided, c.reason), else_="")
         # written so that SQLite goes from what was touched to the items, not through all of them
         self._here = items.c.id == touched.c.item_id + 0
 
