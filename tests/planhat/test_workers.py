@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import threading
 import typing as t
@@ -11,12 +12,14 @@ from datetime import timedelta
 
 import pytest
 from target_planhat import delivery, transport
+from target_planhat import settings as target_settings
 from target_planhat.client import PlanhatClient
 from target_planhat.contributions import FATES
 from target_planhat.errors import TargetError
 from target_planhat.ledger import database, settling
 from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.items import Items
+from target_planhat.ledger.known import Known
 from target_planhat.ledger_command import Wish
 from target_planhat.naming import Naming
 from target_planhat.preparation import Preparation
@@ -363,6 +366,27 @@ def test_two_runs_that_are_the_first_to_use_a_text_use_one(
         monkeypatch.setattr(Naming, "keep", Once(Naming.keep, meanwhile))
         one.finish()
     assert target.sums == {("u1", "Exports", U1[2]): 1, ("u2", "Exports", U2[2]): 2}
+
+
+def test_of_two_first_runs_with_rules_of_one_name_the_second_must_have_the_same(
+    target: TargetRunner, postgres: Server
+) -> None:
+    url, token = target.config["ledger_url"], target.planhat.tenant_token
+    [rule] = target_settings.parsed(target.target().config).rules
+    hourly = dataclasses.replace(rule, granularity="hour")
+    with (
+        contextlib.closing(database.Database(url, token)) as one,
+        contextlib.closing(database.Database(url, token)) as other,
+    ):
+
+        def second() -> None:
+            with pytest.raises(TargetError, match="rule feature_events: `granularity` changed"):
+                Known(other).enroll([hourly], "UTC")
+
+        with beside(second, postgres) as proceed:
+            Known(one).enroll([rule], "UTC")
+            assert proceed() is False
+            one.commit()
 
 
 # What is read of Planhat, and created there
