@@ -7,6 +7,7 @@ import typing as t
 from target_planhat.matching import Unmatched
 
 if t.TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Mapping, Sequence
 
     from target_planhat.client import PlanhatClient
@@ -67,6 +68,10 @@ class Creator:
         self._refused: dict[str, str] = {}
         self.created = 0
 
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Let no other run create end users, nor read their copy, without those of this run."""
+        return self._directory.alone("endusers")
+
     def create(self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]) -> dict[int, Unmatched]:
         """Create the end users of items where that can be; say why the others were not.
 
@@ -92,8 +97,8 @@ class Creator:
         self, rule: Rule, missing: Sequence[tuple[Item, Unmatched]]
     ) -> tuple[dict[str, dict[str, str]], dict[int, Unmatched]]:
         """Make the bodies of those that can be created, and say why the others can't be."""
-        self._matcher.refresh("companies", 0)
-        self._matcher.refresh("endusers", 0)
+        self._matcher.refresh("companies", 0, here=True)
+        self._matcher.refresh("endusers", 0, here=True)
         subjects = {item.subject for item, _ in missing}
         emails = self._known.described("visitor", EMAIL, subjects)
         names = self._known.described("visitor", NAME, subjects)

@@ -9,20 +9,17 @@ import typing as t
 from collections import defaultdict
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-import msgspec
-
 from target_planhat.answers import Outcome
 from target_planhat.errors import StoppedError, TargetError
-from target_planhat.ledger.items import Claim
 
 if t.TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_planhat.client import PlanhatClient
     from target_planhat.ledger.database import Database
     from target_planhat.ledger.items import Items
-    from target_planhat.preparation import Preparation, Ready
+    from target_planhat.preparation import Due, Preparation, Ready
     from target_planhat.reading_back import Reader
     from target_planhat.rules import Rule
     from target_planhat.settings import Settings
@@ -100,8 +97,8 @@ class Delivery:
     # Before posts
 
     def _recover(self, rule_id: int, rule: Rule) -> None:
-        """Decide about posts of earlier runs whose answer never came."""
-        for left in self._items.claimed_of(rule_id):
+        """Decide about posts of runs that live no more, whose answer never came."""
+        for left in self._items.left_of(rule_id):
             logger.warning(
                 "Rule %s: nobody knows whether %d posted items arrived", rule.name, len(left)
             )
@@ -122,30 +119,36 @@ class Delivery:
         size = METRIC_BATCH if rule.kind == "metric" else BATCH
         try:
             for block in self._items.open_of(rule_id):
-                ready = self._preparation.prepared(rule_id, rule, block)
+                due = self._preparation.prepared(rule_id, rule, block)
                 self._db.commit()
-                for first in range(0, len(ready), size):
+                for first in range(0, len(due), size):
                     self._land(rule_id, rule, flying, IN_FLIGHT - 1)
-                    self._depart(pool, rule, ready[first : first + size], flying)
+                    self._depart(pool, rule, due[first : first + size], flying)
             self._land(rule_id, rule, flying, 0)
         finally:
-            self._bring_down(rule_id, rule, flying)
-            # one that hangs must not hold up the end; its items stay claimed
-            pool.shutdown(wait=False, cancel_futures=True)
+            try:
+                self._bring_down(rule_id, rule, flying)
+            finally:
+                if flying:
+                    # others take them for lost: they must not be tried again
+                    self._client.stop()
+                # one that hangs must not hold up the end; its items stay claimed
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _depart(
         self,
         pool: ThreadPoolExecutor,
         rule: Rule,
-        batch: list[Ready],
+        due: Sequence[Due],
         flying: dict[Future[list[Outcome]], list[Ready]],
     ) -> None:
-        """Claim items, and post them."""
+        """Claim what items lack, and post it."""
         if self._stop.is_set():
             raise StoppedError
-        claims = [Claim(r.item.id, r.amount, _json(r.info)) for r in batch]
-        self._items.claim(claims, self._now())
+        batch = self._preparation.claimed(rule, due)
         self._db.commit()
+        if not batch:
+            return
         bodies = [ready.body for ready in batch]
         post = self._client.post_metrics if rule.kind == "metric" else self._client.post_activities
         if self._settings.dry_run:
@@ -164,6 +167,7 @@ class Delivery:
             landed, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in landed:
                 self._settle(rule_id, rule, flying.pop(future), future)
+            self._db.beat()
             if self._stop.is_set():
                 raise StoppedError
 
@@ -172,7 +176,7 @@ class Delivery:
     ) -> None:
         """Settle what is in flight; what does not land in time after a signal stays claimed."""
         left = GRACE_SECONDS
-        while flying and left > 0:
+        while flying and left > 0 and not self._db.is_lost:
             if self._stop.is_set():
                 self._client.stop()
                 left -= _POLL_SECONDS
@@ -253,7 +257,3 @@ class _EndedError(Exception):
 
 def _would_be_accepted(items: Sequence[dict[str, t.Any]]) -> list[Outcome]:
     return [Outcome("accepted")] * len(items)
-
-
-def _json(info: Mapping[str, t.Any]) -> str | None:
-    return msgspec.json.encode(info).decode() if info else None

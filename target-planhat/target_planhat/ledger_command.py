@@ -8,6 +8,7 @@ import typing as t
 from target_planhat.errors import NoLedgerError, TargetError
 from target_planhat.ledger.database import Database
 from target_planhat.ledger.known import Known
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.overview import Overview
 from target_planhat.ledger.resolving import Resolving
 from target_planhat.masking import masked
@@ -64,14 +65,12 @@ def carried_out(settings: Settings, wish: Wish) -> list[str]:
         raise TargetError(f"{option}: setting `dry_run` is true, which changes no ledger")
     db = _opened(settings)
     try:
-        if not db.only_deliverer():
-            raise TargetError("a run delivers from the ledger at this time: wait for its end")
         known = Known(db)
         if wish.forget is not None:
             return [_forget(db, known, wish.forget)]
         rules = _chosen(known.rules(), option, value)
         resolving = Resolving(db)
-        lines = [_DONE[option](resolving, rule) for rule in rules]
+        lines = [_DONE[option](resolving, rule) + _left(resolving, rule) for rule in rules]
         db.commit()
         return lines or ["The ledger knows no rules yet"]
     finally:
@@ -113,6 +112,11 @@ def _drop(resolving: Resolving, rule: KnownRule) -> str:
     return f"{rule.name}: {_amount(found)} parked: given up; later increases are sent"
 
 
+def _left(resolving: Resolving, rule: KnownRule) -> str:
+    count = resolving.left(rule)
+    return f"; {count:,} items that a run is posting now are left as they are" if count else ""
+
+
 _DONE: dict[str, Callable[[Resolving, KnownRule], str]] = {
     "--arrived": _arrived,
     "--lost": _lost,
@@ -121,6 +125,9 @@ _DONE: dict[str, Callable[[Resolving, KnownRule], str]] = {
 
 
 def _forget(db: Database, known: Known, id_: str) -> str:
+    if not Locks(db).is_deserted():
+        # it may have read records of this person already
+        raise TargetError("--forget: runs are under way: wait for their end, or end them")
     gone = known.forget(id_)
     db.commit()
     db.scrub()

@@ -74,6 +74,7 @@ class Matcher:
         self._directory, self._known = directory, known
         self._client, self._now = client, now
         self._read_now: set[Path] = set()
+        self._read_beside: set[Path] = set()
 
     def match(self, rule: Rule, items: Sequence[Item]) -> dict[int, Target | Unmatched]:
         """Find the object of each item."""
@@ -89,15 +90,25 @@ class Matcher:
             found |= self._found(rule, missing, values)
         return found
 
-    def refresh(self, path: Path, oldest: int) -> bool:
-        """Read a copy anew that is older (in ms) and not of this run; say whether it was read."""
+    def refresh(self, path: Path, oldest: int, *, here: bool = False) -> bool:
+        """Read a copy anew that is older (in ms) and not of this run; say whether it is another.
+
+        One that another run has read while this one waited for it will do, unless it must be read
+        `here`.
+        """
         if self._client is None or path in self._read_now:
+            return False
+        if path in self._read_beside and not here:
             return False
         known, now = self._directory.read_at(path), self._now()
         if known is not None and oldest and now - known < oldest:
             return False
-        self._directory.replace(path, self._client.objects(path), now)
-        self._read_now.add(path)
+        with self._directory.alone(path):
+            if not here and self._directory.read_at(path) != known:
+                self._read_beside.add(path)
+                return True
+            self._directory.replace(path, self._client.objects(path), self._now())
+            self._read_now.add(path)
         logger.info("Planhat's %s are read", path)
         return True
 

@@ -52,9 +52,12 @@ class Naming:
                 self.awaited[rule.name] = template.definitions
         return found
 
-    def keep(self, rule_id: int, used: Mapping[str, str]) -> None:
-        """Keep the texts that are used: what is renamed in Pendo stays one activity in Planhat."""
-        self._known.keep_actions(rule_id, used)
+    def keep(self, rule_id: int, used: Mapping[str, str]) -> dict[str, str]:
+        """Keep the texts that are used: what is renamed in Pendo stays one activity in Planhat.
+
+        Gives the texts to use: another run may have been the first with another one.
+        """
+        return self._known.keep_actions(rule_id, used)
 
     def reason(self, rule: Rule) -> str:
         """Say what items without a text wait for."""

@@ -32,8 +32,16 @@ _RIVALS = (
 )
 
 
+class Due(t.NamedTuple):
+    """An item that is to be sent: to whom, and under which text. How much is known by a claim."""
+
+    item: Item
+    target: Target
+    action: str
+
+
 class Ready(t.NamedTuple):
-    """An item with what is posted of it. `info` holds all numbers sent with it, this time too."""
+    """A claimed item with its body. `info` holds all numbers sent with it, this time too."""
 
     item: Item
     amount: float
@@ -42,7 +50,7 @@ class Ready(t.NamedTuple):
 
 
 class Preparation:
-    """Prepares posts, and notes of other items why they are not sent. `now` gives epoch ms."""
+    """Chooses what is due, and notes of other items why they are not sent. `now` gives epoch ms."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
@@ -109,15 +117,18 @@ class Preparation:
         matched = self._matcher.match(rule, items)
         if self._creator is None or rule.model != "EndUser":
             return matched
-        missing = [(i, m) for i in items if isinstance(m := matched[i.id], Unmatched)]
-        absent = [(item, m) for item, m in missing if m.absent]
-        if absent:
-            left = self._creator.create(rule, absent)
-            matched |= self._matcher.match(rule, [item for item, _ in absent])
-            matched |= left
-        return matched
+        absent = [item for item in items if _is_absent(matched[item.id])]
+        if not absent:
+            return matched
+        with self._creator.alone():
+            # by now, another run may have created some of them
+            found = self._matcher.match(rule, absent)
+            missing = [(i, m) for i in absent if _is_absent(m := found[i.id])]
+            left = self._creator.create(rule, missing)
+            found |= self._matcher.match(rule, [item for item, _ in missing])
+        return matched | found | left
 
-    def prepared(self, rule_id: int, rule: Rule, block: Sequence[Item]) -> list[Ready]:
+    def prepared(self, rule_id: int, rule: Rule, block: Sequence[Item]) -> list[Due]:
         """Choose the items of a block that are sent; note why the others are not."""
         judged: list[tuple[Item, Fate, str]] = []
         due: list[Item] = []
@@ -151,12 +162,21 @@ class Preparation:
         self._items.judge(judged)
         self._items.write_off(given_up)
         ready = [item for item in due if item.id in targets]
-        self._naming.keep(rule_id, {i.entity: actions[i.entity] for i in ready if actions})
-        infos = self._items.info([item.id for item in ready]) if rule.info else {}
-        return [
-            _ready(rule, item, targets[item.id], actions.get(item.entity, ""), infos.get(item.id))
-            for item in ready
+        kept = self._naming.keep(rule_id, {i.entity: actions[i.entity] for i in ready if actions})
+        return [Due(item, targets[item.id], kept.get(item.entity, "")) for item in ready]
+
+    def claimed(self, rule: Rule, some: Sequence[Due]) -> list[Ready]:
+        """Claim what items lack by now, and make the bodies of that; commit before a post."""
+        due = {one.item.id: one for one in some}
+        items = self._items.claim(due.keys(), rule, self._now())
+        infos = self._items.info([item.id for item in items]) if rule.info else {}
+        ready = [
+            _ready(rule, item, due[item.id].target, due[item.id].action, infos.get(item.id))
+            for item in items
         ]
+        told = ((one.item.id, msgspec.json.encode(one.info).decode()) for one in ready if one.info)
+        self._items.inform(told)
+        return ready
 
     def _addressed(self, rule: Rule, item: Item, found: Target | Unmatched) -> Target | Unmatched:
         """With `unmatched: send`, address an item by what Planhat does not know (yet)."""
@@ -173,9 +193,8 @@ class Preparation:
 def _ready(
     rule: Rule, item: Item, target: Target, action: str, info: dict[str, t.Any] | None
 ) -> Ready:
-    """Make the body of what an item lacks."""
-    added = is_added(rule)
-    amount = item.wanted - item.sent - item.written_off if added else item.wanted
+    """Make the body of what is claimed of an item."""
+    amount = item.claimed or 0.0
     before = msgspec.json.decode(item.sent_info) if item.sent_info else {}
     info = info or {}
     sums = {name: value for name, value in info.items() if _is_number(value)}
@@ -200,6 +219,10 @@ def _ready(
         info={**info, **lacking},
     )
     return Ready(item, amount, body, sums)
+
+
+def _is_absent(found: Target | Unmatched) -> t.TypeGuard[Unmatched]:
+    return isinstance(found, Unmatched) and found.absent
 
 
 def _is_number(value: t.Any) -> bool:

@@ -18,6 +18,7 @@ from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.figures import Figures
 from target_planhat.ledger.items import Items
 from target_planhat.ledger.known import Known
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.namesakes import Namesakes
 from target_planhat.ledger.staging import Staging
 from target_planhat.mapping import Mapper
@@ -100,6 +101,7 @@ class Run:
             must_exist=settings.require_ledger,
             dry_run=settings.dry_run,
         )
+        Locks(self._db).attend()
         self.known = Known(self._db)
         numbers = self.known.enroll(settings.rules, settings.zone.key)
         self._rules = [(numbers[rule.name], rule) for rule in settings.rules]
@@ -248,10 +250,7 @@ class Run:
         """
         self._settle()
         self._conclude()
-        if self._db.only_deliverer():
-            self._deliver()
-        else:
-            self._note("Another run delivers at this time: what came in waits for the next")
+        self._deliver()
 
     def _conclude(self) -> None:
         """Keep what is settled, and account for rows that are not, however the input ended."""

@@ -25,13 +25,18 @@ TargetPlanhat.cli()
 
 
 class Process:
-    """A run in a process; what it writes goes to files, so that it never waits for a reader."""
+    """A run in a process; what it writes goes to files, so that it never waits for a reader.
 
-    def __init__(self, target: TargetRunner, *, batch: int = 5, **settings: t.Any) -> None:
-        self._folder, self._given = target.folder, b""
+    Of several at once, each has a `name`.
+    """
+
+    def __init__(
+        self, target: TargetRunner, *, batch: int = 5, name: str = "process", **settings: t.Any
+    ) -> None:
+        self._folder, self._given, self._name = target.folder, b"", name
         self._secrets = [target.planhat.tenant_token, target.planhat.api_token]
         config = {**target.config, **settings}
-        file = self._folder / "config.json"
+        file = self._file("json")
         file.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
         command = [sys.executable, "-c", _CODE.format(batch=batch), "--config", str(file)]
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
@@ -39,8 +44,8 @@ class Process:
                 command, stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=self._folder
             )
 
-    def _file(self, name: str) -> Path:
-        return self._folder / f"process.{name}"
+    def _file(self, kind: str) -> Path:
+        return self._folder / f"{self._name}.{kind}"
 
     def feed(self, text: bytes, *, end: bool = True) -> None:
         """Give it input; it may be dead already."""

@@ -70,54 +70,6 @@ class Breaking(io.StringIO):
         return super().readline(*size)
 
 
-def test_two_runs_at_once_keep_what_both_bring_and_one_of_them_delivers(
-    shared: TargetRunner,
-) -> None:
-    with opened(shared) as one, opened(shared) as other:
-        # in steps: neither holds up the other while it waits for its input
-        for a, b in zip(
-            whole(event(day(9, 8), count=2), event(day(9, 9), "u1")),
-            whole(event(day(9, 9), "u1"), event(day(9, 8), count=2)),
-            strict=True,
-        ):
-            feed(one, [a])
-            feed(other, [b])
-        one.finish()
-        feed(other, whole(event(day(9, 8), "u2", 3, feature="f2", read=LATER), read=LATER))
-        other.finish()
-        other.report("done", None)
-        told = json.loads((shared.folder / "reports" / "latest.json").read_text())
-        assert any("Another run delivers" in note for note in told["notes"])
-        assert shared.sums[U2] == 2
-
-    shared.run()
-    assert shared.sums == {
-        U2: 2,
-        ("u1", "Export", "2026-03-09"): 1,
-        ("u2", "Search", "2026-03-09"): 3,
-    }
-
-
-def test_what_another_run_brings_while_a_post_is_under_way_is_sent_by_the_next(
-    shared: TargetRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with opened(shared) as one, opened(shared) as other:
-        feed(one, whole(event(day(9, 8), count=2)))
-        post = one.client.post_activities
-
-        def meanwhile(bodies: list[t.Any]) -> list[t.Any]:
-            feed(other, whole(event(day(9, 8), count=5, read=LATER), read=LATER))
-            other.finish()
-            return post(bodies)
-
-        monkeypatch.setattr(one.client, "post_activities", meanwhile)
-        one.finish()
-        assert shared.sums == {U2: 2}
-
-    shared.run()
-    assert shared.sums == {U2: 5}
-
-
 def test_two_processes_at_once_send_everything_once(shared: TargetRunner) -> None:
     hours = [
         event(day(9, n % 24), v, 1 + n, feature=f"f{1 + n % 2}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import typing as t
 from collections import Counter
 from datetime import datetime, timezone
+
+import psycopg
 
 from tests.planhat.running import (
     EVENTS,
@@ -128,7 +131,8 @@ class Kept(t.NamedTuple):
 _ITEMS = """
     select rules.fingerprint, items.subject, actions.action, items.entity, items.date,
         items.wanted, items.sent, items.doubt, items.repeated, coalesce(items.claimed, 0),
-        case when items.posts > 0 then max(0, items.sent - items.wanted) else 0 end
+        case when items.posts > 0 and items.sent > items.wanted
+            then items.sent - items.wanted else 0 end
     from planhat_items items join planhat_rules rules on rules.id = items.rule_id
     left join planhat_actions actions
         on actions.rule_id = items.rule_id and actions.entity = items.entity
@@ -141,27 +145,26 @@ def _named(stream: str, entity: Sequence[str]) -> str:
 
 
 def ledger(
-    file: Path, action_of: Callable[[str, Sequence[str]], str] = _named
+    place: Path | str, action_of: Callable[[str, Sequence[str]], str] = _named
 ) -> dict[Place, Kept]:
     """Read a ledger: its items by the place where they are in Planhat, or are to be.
 
-    `action_of` gives the text of those of a stream that have never been sent.
+    It is the file of SQLite, or the URL of PostgreSQL. `action_of` gives the text of those of a
+    stream that have never been sent.
     """
-    connection = sqlite3.connect(file)
-    try:
+    connect: t.Any = psycopg.connect if isinstance(place, str) else sqlite3.connect
+    with contextlib.closing(connect(place)) as connection:
         rows = connection.execute(_ITEMS).fetchall()
-    finally:
-        connection.close()
     found: dict[Place, Kept] = {}
     for fingerprint, subject, action, entity, date, *figures in rows:
         rule = json.loads(fingerprint)
         label = datetime.fromtimestamp(date / 1000, timezone.utc).date().isoformat()
         if rule["kind"] == "metric":
-            place: Place = (rule["dimension_id"], rule["model"], subject, label)
+            item: Place = (rule["dimension_id"], rule["model"], subject, label)
         else:
             text = action or action_of(rule["stream"], json.loads(entity))
-            place = (subject, text, label)
-        found[place] = found.get(place, Kept()).plus(Kept(*figures))
+            item = (subject, text, label)
+        found[item] = found.get(item, Kept()).plus(Kept(*figures))
     return found
 
 

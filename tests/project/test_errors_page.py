@@ -18,8 +18,9 @@ _CALLS = {"warning", "error", "once", "_fail", "__init__", "Rejection", "Unmatch
 _TEXTS = {"problems", "pipelines", "known", "database", "placing", "matching"}
 # modules of which each longer text is shown
 _WORDED = {
-    *("aggregations", "answers", "bulk", "creation", "delivery", "items", "matching", "messages"),
-    *("naming", "overview", "preparation", "resolving", "rule_reading", "run", "sinks", "target"),
+    *("aggregations", "answers", "bulk", "creation", "delivery", "figures", "items", "matching"),
+    *("messages", "naming", "overview", "preparation", "resolving", "rule_reading", "run"),
+    *("sinks", "target"),
 }
 # functions elsewhere of which each longer text is shown
 _GIVING = {"advice", "outdated"}

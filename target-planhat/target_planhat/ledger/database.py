@@ -1,4 +1,4 @@
-"""Knows how a ledger is opened: SQLite or PostgreSQL, by one run at a time, of known versions."""
+"""Knows how a ledger is opened: SQLite by one run, PostgreSQL by several, of known versions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import logging
 import os
+import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -24,10 +26,27 @@ if t.TYPE_CHECKING:
 
 logger = logging.getLogger("target-planhat.ledger")
 
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
-"""From a version of the tables to the next one; there has been but one so far."""
+
+def _whose_claim(connection: sa.Connection) -> None:
+    """Let claims say whose they are: those that are there belong to runs that are over."""
+    connection.execute(sa.text("ALTER TABLE planhat_items ADD COLUMN claimed_by BIGINT"))
+
+
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {1: _whose_claim}
+"""From a version of the tables to the next one."""
 
 _BLOCK = 5000
+PATIENCE_SECONDS = 5.0
+"""A wait for others that is longer is told of."""
+BEAT_SECONDS = 5.0
+"""How often a connection is asked whether it is still there, while posts are under way."""
+# A network that is gone must show before others take the claims of this run for lost
+_NETWORK = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 _DRIVERS = {
     "sqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
@@ -54,6 +73,7 @@ class Database:
         self._url = _parsed(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._writes = False
+        self._beaten = time.monotonic()
         self._problem: str | None = None
         with self._told():
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
@@ -98,7 +118,8 @@ class Database:
     def _options(self) -> dict[str, t.Any]:
         if self._is_sqlite:
             return {"poolclass": sa.pool.StaticPool, "connect_args": {"timeout": 0}}
-        return {"poolclass": sa.pool.NullPool}
+        given = {name: n for name, n in _NETWORK.items() if name not in self._url.query}
+        return {"poolclass": sa.pool.NullPool, "connect_args": given}
 
     def _prepare(self, must_exist: bool) -> None:  # noqa: FBT001 - the setting
         """Make the tables, or bring them to this version."""
@@ -107,7 +128,7 @@ class Database:
             raise NoLedgerError(self.shown)
         if found != tables.VERSION:
             # two runs that find none would both make them
-            self._wait_for_turn("tables")
+            self._take("tables", "another run makes the tables")
             found = self._version()
         if found is None:
             found = self._begun()
@@ -163,44 +184,79 @@ class Database:
             self._problem = self._problem or _said(self.shown, error)
             raise TargetError(self._problem) from None
 
-    # One run at a time
+    # Other runs
 
-    def only_deliverer(self) -> bool:
-        """Whether no other run delivers for this tenant now; this one does until it is closed.
+    @property
+    def is_shared(self) -> bool:
+        """Whether other runs may work with the ledger at the same time."""
+        return not self._is_sqlite
 
-        A SQLite file is open to one run at a time anyway, and a dry run delivers nothing.
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection broke: other runs take this one for dead."""
+        return self.connection.invalidated
+
+    def beat(self) -> None:
+        """Ask now and then whether the connection is still there.
+
+        Raises:
+            TargetError: it is not.
         """
-        if self._is_sqlite or self.dry_run:
-            return True
-        key = self._lock(f"delivery {self.tenant_id}")
-        taken = self.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
-        self.commit()
-        return bool(taken)
+        if self.is_shared and time.monotonic() - self._beaten > BEAT_SECONDS:
+            self.execute(sa.select(1))
+            self.give_way()
+            self._beaten = time.monotonic()
 
     def give_way(self) -> None:
         """Keep what was written so far, so that no other run waits; SQLite has no others."""
-        if not self._is_sqlite:
+        if self.is_shared:
             self.commit()
 
-    def _wait_for_turn(self, what: str) -> None:
-        """Wait until no other transaction does the same; SQLite has one at a time anyway."""
-        if not self._is_sqlite:
-            key = self._lock(what)
-            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    def turn(self) -> None:
+        """Let no other run of the tenant write until this one commits.
 
-    def _lock(self, what: str) -> int:
+        Without, two would wait for each other's rows for ever; and what is read before a change
+        must not be changed meanwhile.
+        """
+        if not self._writes:
+            why = "another run writes, or is a dry run, which keeps others from it to its end"
+            self._take(f"writing {self.tenant_id}", why)
+            self._writes = True
+
+    def _take(self, what: str, why: str) -> None:
+        """Wait until no other transaction does the same; SQLite has one at a time anyway."""
+        if self.is_shared:
+            self.wait_for("advisory_xact_lock", what, why)
+
+    def wait_for(self, function: str, what: str, why: str) -> None:
+        """Take a lock of PostgreSQL by one of its functions; a long wait is told of."""
+        key = self.key(what)
+        if self._asked(f"pg_try_{function}", key):
+            return
+        timer = threading.Timer(PATIENCE_SECONDS, _tell, (why,))
+        timer.daemon = True
+        timer.start()
+        try:
+            self._asked(f"pg_{function}", key)
+        finally:
+            timer.cancel()
+
+    def _asked(self, function: str, key: int) -> t.Any:
+        asked = sa.select(getattr(sa.func, function)(key))
+        with self._told():
+            return self.connection.execute(asked).scalar_one()
+
+    def key(self, what: str) -> int:
         """Number a lock of this ledger, which is one of perhaps several in a database."""
         said = f"planhat {self._engine.dialect.default_schema_name} {what}"
         return int.from_bytes(hashlib.sha256(said.encode()).digest()[:7], "big")
 
     def _before(self, statement: sa.Executable) -> None:
-        """Let one run write at a time: two would wait for each other's rows for ever."""
-        if self._writes or not statement.is_dml:
-            return
-        table = t.cast("sa.Table", t.cast("UpdateBase", statement).table)
-        if table.metadata is tables.metadata:
-            self._wait_for_turn(f"writing {self.tenant_id}")
-            self._writes = True
+        """Take turns before the first row is written."""
+        if statement.is_dml:
+            table = t.cast("sa.Table", t.cast("UpdateBase", statement).table)
+            if table.metadata is tables.metadata:
+                self.turn()
 
     # What all parts of the ledger need
 
@@ -284,6 +340,10 @@ class Database:
             self.connection.rollback()
         self.connection.close()
         self._engine.dispose()
+
+
+def _tell(why: str) -> None:
+    logger.warning("Waiting for the ledger: %s", why)
 
 
 def _parsed(url: str) -> sa.URL:

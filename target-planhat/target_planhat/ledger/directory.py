@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from operator import itemgetter
 
 import sqlalchemy as sa
 
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import copies, objects
 from target_planhat.masking import digest
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from target_planhat.ledger.database import Database
 
@@ -48,6 +50,14 @@ class Directory:
         self._db, self._tenant = database, database.tenant_id
         self._gone = gone
         self._latest: dict[tuple[Path, Column], dict[str, list[Object]]] = {}
+        self._locks = Locks(database)
+
+    @contextlib.contextmanager
+    def alone(self, path: Path) -> Iterator[None]:
+        """Be the only run that reads a copy anew or adds to it, and know what others added."""
+        with self._locks.alone(f"the copy of Planhat's {path}"):
+            self._latest.clear()
+            yield
 
     def read_at(self, path: Path) -> int | None:
         """When a copy was made, in epoch ms; None if there is none."""

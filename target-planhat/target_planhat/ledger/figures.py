@@ -6,6 +6,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import items, touched
 
 if t.TYPE_CHECKING:
@@ -13,6 +14,8 @@ if t.TYPE_CHECKING:
     from target_planhat.ledger.database import Database
 
 _COMPANIES = 20
+POSTING = "another run is posting it"
+GROWN = "it grew while another run posted it; the next run sends the rest"
 
 
 class Left(t.NamedTuple):
@@ -32,10 +35,16 @@ class Figures:
 
     def __init__(self, database: Database, run: int) -> None:
         self._db, self._run = database, run
+        c = items.c
         # an item that this run decided nothing about has nothing to send
-        decided = sa.or_(items.c.open, items.c.run == run)
-        self._fate = sa.case((decided, items.c.fate), else_="unchanged")
-        self._reason = sa.case((decided, items.c.reason), else_="")
+        decided = sa.or_(c.open, c.run == run)
+        others = Locks(database).claimants() - {run}
+        posting = sa.and_(c.claimed_by.in_(others), c.fate != "in_doubt")
+        grown = sa.and_(c.open, c.claimed.is_(None), c.run != run, c.fate == "sent")
+        self._fate = sa.case(
+            (sa.or_(posting, grown), "waiting"), (decided, c.fate), else_="unchanged"
+        )
+        self._reason = sa.case((posting, POSTING), (grown, GROWN), (decided, c.reason), else_="")
         # written so that SQLite goes from what was touched to the items, not through all of them
         self._here = items.c.id == touched.c.item_id + 0
 

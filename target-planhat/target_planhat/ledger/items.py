@@ -7,10 +7,11 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import facts, items, totals
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from target_planhat.contributions import Fate
     from target_planhat.ledger.database import Database
@@ -46,24 +47,20 @@ class Item(t.NamedTuple):
 _COLUMNS = [items.c[name] for name in Item._fields]
 
 
-class Claim(t.NamedTuple):
-    """What is about to be posted of an item; `info` is JSON of all numbers sent with it so far."""
-
-    id: int
-    amount: float
-    info: str | None
-
-
 def is_added(rule: Rule) -> bool:
     """Whether Planhat's readers add up what is sent, so that differences are sent."""
     return rule.kind == "activity" or rule.on_change == "delta"
 
 
 class Items:
-    """The items of a tenant's rules. `run` is this run's number."""
+    """The items of a tenant's rules. `run` is this run's number.
+
+    What another run posts is left to it, until it lives no more.
+    """
 
     def __init__(self, database: Database, run: int) -> None:
         self._db, self._run = database, run
+        self._locks = Locks(database)
 
     def recount(self, rule_id: int, rule: Rule) -> None:
         """Bring items up to date with their totals, and find those with something to send."""
@@ -78,25 +75,33 @@ class Items:
             .values(wanted=wanted.scalar_subquery(), records=records.scalar_subquery())
         )
         # what was decided about less does not hold for more
-        past = items.c.fate.in_(("sent", "unchanged", "in_doubt")) & items.c.claimed.is_(None)
+        done = ~is_open(rule) & _FREE
+        past = items.c.fate.in_(("sent", "unchanged", "in_doubt")) & _FREE
         self._db.execute(
             items.update()
             .where(*mine)
             .values(
                 open=is_open(rule),
                 changed=False,
-                fate=sa.case((~is_open(rule), "unchanged"), (past, "waiting"), else_=items.c.fate),
-                reason=sa.case((sa.or_(~is_open(rule), past), ""), else_=items.c.reason),
+                fate=sa.case((done, "unchanged"), (past, "waiting"), else_=items.c.fate),
+                reason=sa.case((sa.or_(done, past), ""), else_=items.c.reason),
             )
         )
 
     def open_of(self, rule_id: int) -> Iterator[list[Item]]:
         """Yield items with something to send, some thousand at a time."""
-        return self._pages(items.c.rule_id == rule_id, items.c.open, items.c.claimed.is_(None))
+        return self._pages(items.c.rule_id == rule_id, items.c.open, _FREE)
 
-    def claimed_of(self, rule_id: int) -> Iterator[list[Item]]:
-        """Yield items whose post nobody has heard of, some thousand at a time."""
-        return self._pages(items.c.rule_id == rule_id, items.c.claimed.is_not(None))
+    def left_of(self, rule_id: int) -> Iterator[list[Item]]:
+        """Take on what runs have claimed that live no more; yield it, some thousand at a time."""
+        claimed = [items.c.rule_id == rule_id, items.c.claimed.is_not(None)]
+        self._db.turn()
+        # claims of version 1 say not whose they are: those runs are over
+        dead = sa.func.coalesce(items.c.claimed_by, 0).not_in(self._locks.claimants())
+        # if this run ends before it has decided, the next one takes them on in turn
+        self._db.execute(items.update().where(*claimed, dead).values(claimed_by=self._run))
+        self._db.commit()
+        return self._pages(*claimed, items.c.claimed_by == self._run)
 
     def _pages(self, *conditions: sa.ColumnElement[bool]) -> Iterator[list[Item]]:
         last = 0
@@ -149,6 +154,7 @@ class Items:
         self._update(
             ("item", "new_fate", "new_reason"),
             news,
+            _AVAILABLE,
             fate=sa.bindparam("new_fate"),
             reason=sa.bindparam("new_reason"),
             run=self._run,
@@ -159,6 +165,7 @@ class Items:
         self._update(
             ("item", "new_reason"),
             [(item.id, reason) for item, reason in judged],
+            _AVAILABLE,
             written_off=items.c.wanted - items.c.sent,
             open=False,
             fate="rejected",
@@ -166,15 +173,28 @@ class Items:
             run=self._run,
         )
 
-    def claim(self, claims: Iterable[Claim], now: int) -> None:
-        """Note what is about to be posted; commit before it is."""
-        self._update(
-            ("item", "amount", "info"),
-            list(claims),
-            claimed=sa.bindparam("amount"),
-            claimed_info=sa.bindparam("info"),
-            claimed_at=now,
+    def claim(self, ids: Collection[int], rule: Rule, now: int) -> list[Item]:
+        """Claim what items lack now, for a post; commit before it is made.
+
+        Gives them as they are now, without those that another run has claimed or sent meanwhile.
+        """
+        self._db.turn()
+        c = items.c
+        claimed = (
+            items.update()
+            .where(c.id.in_(ids), _AVAILABLE, is_open(rule))
+            .values(
+                claimed=c.wanted - c.sent - c.written_off if is_added(rule) else c.wanted,
+                claimed_at=now,
+                claimed_by=self._run,
+            )
+            .returning(*_COLUMNS)
         )
+        return sorted(Item._make(row) for row in self._db.execute(claimed))
+
+    def inform(self, told: Iterable[tuple[int, str]]) -> None:
+        """Keep what else is posted of claimed items: JSON of all numbers sent so far and now."""
+        self._update(("item", "told"), list(told), self._mine, claimed_info=sa.bindparam("told"))
 
     def sent(self, ids: Iterable[int], rule: Rule, fate: Fate = "sent") -> None:
         """Planhat has what was claimed, or is taken to (`in_doubt`)."""
@@ -182,6 +202,7 @@ class Items:
         self._update(
             ("item",),
             [(one,) for one in ids],
+            self._mine,
             sent=items.c.sent + items.c.claimed if is_added(rule) else items.c.claimed,
             sent_info=items.c.claimed_info,
             posts=items.c.posts + 1,
@@ -191,7 +212,7 @@ class Items:
             fate=fate,
             reason="" if fate == "sent" else "nobody knows whether it arrived; taken as sent",
             run=self._run,
-            **_UNCLAIMED,
+            **UNCLAIMED,
         )
 
     def not_sent(self, ids: Iterable[int], fate: Fate, reason: str) -> None:
@@ -199,10 +220,11 @@ class Items:
         self._update(
             ("item",),
             [(one,) for one in ids],
+            self._mine,
             fate=fate,
             reason=reason,
             run=self._run,
-            **_UNCLAIMED,
+            **UNCLAIMED,
         )
 
     def in_question(self, ids: Iterable[int]) -> None:
@@ -210,6 +232,7 @@ class Items:
         self._update(
             ("item",),
             [(one,) for one in ids],
+            self._mine,
             fate="in_doubt",
             reason="nobody knows whether it arrived; it will be read back",
             run=self._run,
@@ -220,25 +243,40 @@ class Items:
         self._update(
             ("item",),
             [(one,) for one in ids],
+            self._mine,
             repeated=items.c.repeated + items.c.claimed,
             fate="in_doubt",
             reason="nobody knows whether it arrived; sent again",
             run=self._run,
-            **_UNCLAIMED,
+            **UNCLAIMED,
         )
 
     def reopen(self, ids: Iterable[int], rule: Rule) -> None:
         """Look again whether there is something to send: they may have grown since their post."""
-        self._update(("item",), [(one,) for one in ids], open=is_open(rule))
+        rows = [(one,) for one in ids]
+        self._update(("item",), rows, sa.or_(_FREE, self._mine), open=is_open(rule))
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return items.c.claimed_by == self._run
 
     def _update(
-        self, names: Sequence[str], rows: Sequence[tuple[t.Any, ...]], **values: t.Any
+        self,
+        names: Sequence[str],
+        rows: Sequence[tuple[t.Any, ...]],
+        condition: sa.ColumnElement[bool],
+        **values: t.Any,
     ) -> None:
-        chosen = items.update().where(items.c.id == sa.bindparam("item"))
+        """Change items, those of which a condition is still true."""
+        chosen = items.update().where(items.c.id == sa.bindparam("item"), condition)
         self._db.many(chosen.values(**values), names, rows)
 
 
-_UNCLAIMED: dict[str, t.Any] = {"claimed": None, "claimed_info": None, "claimed_at": None}
+_FREE = items.c.claimed.is_(None)
+_AVAILABLE = sa.and_(items.c.open, _FREE)
+UNCLAIMED: dict[str, t.Any] = dict.fromkeys(
+    ("claimed", "claimed_info", "claimed_at", "claimed_by"), None
+)
 
 
 def is_open(rule: Rule) -> sa.ColumnElement[bool]:

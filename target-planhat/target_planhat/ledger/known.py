@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from target_planhat.errors import TargetError
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import (
     actions,
     facts,
@@ -62,9 +63,11 @@ class Known:
         self._db, self._tenant = database, database.tenant_id
 
     def begin(self, started: int) -> int:
-        """Number a run that starts at this time, in epoch ms."""
+        """Number a run that starts at this time, in epoch ms, and lives until its session ends."""
         new = runs.insert().values(tenant_id=self._tenant, started=started)
-        return int(self._db.execute(new.returning(runs.c.id)).scalar_one())
+        number = int(self._db.execute(new.returning(runs.c.id)).scalar_one())
+        Locks(self._db).live(number)
+        return number
 
     # Rules
 
@@ -74,6 +77,8 @@ class Known:
         Raises:
             TargetError: stream, count, granularity, match or days of a known rule changed.
         """
+        # another run may be about to enroll a rule of that name
+        self._db.turn()
         found = {
             row.name: row
             for row in self._db.execute(sa.select(rules).where(rules.c.tenant_id == self._tenant))
@@ -139,13 +144,14 @@ class Known:
         mine = [actions.c.rule_id == rule_id]
         return self._looked_up(actions.c.entity, actions.c.action, entities, mine)
 
-    def keep_actions(self, rule_id: int, given: Mapping[str, str]) -> None:
-        """Keep the texts of entities from now on."""
+    def keep_actions(self, rule_id: int, given: Mapping[str, str]) -> dict[str, str]:
+        """Keep the texts of entities from now on; give those that were kept first."""
         rows = [
             {"rule_id": rule_id, "entity": entity, "action": action}
             for entity, action in given.items()
         ]
         self._db.insert(actions, rows, keep=True)
+        return self.actions(rule_id, given.keys())
 
     # People
 

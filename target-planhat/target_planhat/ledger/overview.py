@@ -6,6 +6,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import copies, forgotten, items, objects, people, runs
 
 if t.TYPE_CHECKING:
@@ -13,6 +14,7 @@ if t.TYPE_CHECKING:
     from target_planhat.ledger.known import KnownRule
 
 CLAIMED = "the run that posted it ended before the answer came"
+POSTING = "a run that is under way posts it"
 ASSUMED = "nobody knows whether it arrived; taken as sent"
 _LAST_RUNS = 5
 # Amounts are sums of floats
@@ -55,11 +57,15 @@ class Overview:
 
     def __init__(self, database: Database) -> None:
         self._db, self._tenant = database, database.tenant_id
+        living = Locks(database).claimants()
+        self._posting = sa.and_(items.c.claimed_by.in_(living), items.c.fate != "in_doubt")
+        self._left = sa.func.coalesce(items.c.claimed_by, 0).not_in(living)
 
     def states(self, rule: KnownRule) -> list[State]:
         """Count a rule's items by state and reason, most first."""
         c = items.c
         state = sa.case(
+            (self._posting, "being_posted"),
             (c.claimed.is_not(None), "in_doubt"),
             (c.open, c.fate),
             (c.doubt != 0, "in_doubt"),
@@ -69,6 +75,7 @@ class Overview:
         ).label("state")
         told = sa.or_(c.open, c.written_off != 0)
         reason = sa.case(
+            (self._posting, POSTING),
             (sa.and_(c.claimed.is_not(None), c.fate != "in_doubt"), CLAIMED),
             (c.doubt != 0, ASSUMED),
             (told, c.reason),
@@ -93,7 +100,8 @@ class Overview:
 
     def claimed(self, rule: KnownRule) -> Amount:
         """Sum up what was posted by runs that ended before its answer came."""
-        return self._sum(rule, items.c.claimed, items.c.claimed.is_not(None))
+        unanswered = sa.and_(items.c.claimed.is_not(None), self._left)
+        return self._sum(rule, items.c.claimed, unanswered)
 
     def excess(self, rule: KnownRule) -> Amount:
         """Sum up what Planhat has of sums above what Pendo says now."""

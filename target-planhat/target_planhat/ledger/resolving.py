@@ -6,6 +6,8 @@ import typing as t
 
 import sqlalchemy as sa
 
+from target_planhat.ledger.items import UNCLAIMED
+from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.overview import Amount
 from target_planhat.ledger.tables import items
 
@@ -15,14 +17,24 @@ if t.TYPE_CHECKING:
 
 # Amounts are sums of floats
 _TOLERANCE = 1e-9
-_NO_CLAIM: dict[str, t.Any] = {"claimed": None, "claimed_info": None, "claimed_at": None}
 
 
 class Resolving:
-    """Decides about all items of a rule at once; the next run sends what they then lack."""
+    """Decides about all items of a rule at once; the next run sends what they then lack.
+
+    Runs may be under way: what they are posting is left to them.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        # from here on no run claims anything, until the next commit
+        database.turn()
+        self._living = Locks(database).claimants()
+
+    def left(self, rule: KnownRule) -> int:
+        """Count the items that are being posted, and so left as they are."""
+        posted = sa.and_(items.c.rule_id == rule.id, items.c.claimed_by.in_(self._living))
+        return self._sum(posted, sa.literal(0)).items
 
     def arrived(self, rule: KnownRule) -> Amount:
         """Take posts of unknown fate as arrived: what was sent again arrived twice."""
@@ -76,12 +88,13 @@ class Resolving:
         unknown = sa.and_(
             c.rule_id == rule.id,
             sa.or_(c.doubt != 0, c.repeated != 0, c.claimed.is_not(None)),
+            sa.func.coalesce(c.claimed_by, 0).not_in(self._living),
         )
         decided = self._sum(unknown, c.doubt + c.repeated + sa.func.coalesce(c.claimed, 0))
         self._db.execute(
             items.update()
             .where(unknown)
-            .values(**values, **_NO_CLAIM, doubt=0, repeated=0, changed=True)
+            .values(**values, **UNCLAIMED, doubt=0, repeated=0, changed=True)
         )
         return decided
 

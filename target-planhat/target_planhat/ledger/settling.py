@@ -76,6 +76,8 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
     With a window, its buckets that have no rows become 0. Without, rows of one read that come
     in parts in the same run add up.
     """
+    # newer reads that another run settles meanwhile would not be seen
+    db.turn()
     chosen = _read(staged, rule_id, read_at, window)
     settled = Settled()
     if window and combine not in _ADDITIVE and window.end - window.start < _SHORTEST_DAY:

@@ -6,7 +6,7 @@ import typing as t
 
 import sqlalchemy as sa
 
-VERSION = 1
+VERSION = 2
 """Of these tables; a change of them is a step in `database.MIGRATIONS`."""
 
 metadata = sa.MetaData()
@@ -112,6 +112,8 @@ items = sa.Table(
     sa.Column("claimed", Amount),
     sa.Column("claimed_info", sa.Text),
     sa.Column("claimed_at", sa.BigInteger),
+    # the run that posts it, or has taken on to find out what became of the post
+    sa.Column("claimed_by", sa.BigInteger),
     # parts of `sent` that nobody knows to have arrived, or to have arrived once
     sa.Column("doubt", Amount, nullable=False, server_default="0"),
     sa.Column("repeated", Amount, nullable=False, server_default="0"),
