@@ -50,7 +50,8 @@ def measure(options: Options) -> Iterator[list[Amount]]:
 
 
 def _amounts(rounds: list[Found]) -> list[Amount]:
+    """Gather the rounds; where a start wavers by more than all rows take, they take nothing."""
     return [
-        Amount(what, unit, [found[what][1] for found in rounds])
+        Amount(what, unit, [max(0.0, found[what][1]) for found in rounds])
         for what, (unit, _) in rounds[0].items()
     ]

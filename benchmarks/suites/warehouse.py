@@ -80,7 +80,7 @@ class Loading:
         packed = self._packed()
 
         def each(seconds: float) -> tuple[str, float]:
-            return "CPU us", max(0.0, seconds) / rows * 1e6
+            return "CPU us", seconds / rows * 1e6
 
         def of(name: str, took: Watched) -> tuple[str, float]:
             return each(took.cpu[name] - start.cpu[name])
