@@ -50,6 +50,7 @@ usage() {
 ./do format         format, and fix what can be fixed
 ./do generate       write the generated tables and the golden catalogue anew
 ./do bench [ARGS]   measure against peers (./do bench --help)
+./do scale [ARGS]   reckon what so many events and tenants take (./do scale --help)
 ./do installs       all ways to install both plugins, with each Python that is here
 ./do release        build the wheels and source archives of both plugins into dist/, and check them
 ./do pins           resolve constraints.txt anew
@@ -60,7 +61,7 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | installs | release | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | scale | installs | release | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -90,6 +91,7 @@ case "$command" in
         case " $*" in *" --json"*) install_bench ;; esac
         exec python -m benchmarks "$@"
         ;;
+    scale) exec python -m benchmarks.scale "$@" ;;
     installs)
         install_release_tools
         exec python -m tests.installs

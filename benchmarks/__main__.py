@@ -13,12 +13,14 @@ import msgspec
 from benchmarks import figures, tables
 from benchmarks.documents import KEPT
 from benchmarks.running import ROOT, FailedError
-from benchmarks.suites import Options, growth, latency, many, memory, pipe, tap, target
+from benchmarks.suites import Options, growth, latency, many, memory, pipe, tap, target, units
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-SUITES: dict[str, Callable[[Options], Iterator[list[figures.Series]]]] = {
+    Found = Sequence[figures.Series] | Sequence[figures.Amount]
+
+SUITES: dict[str, Callable[[Options], Iterator[Found]]] = {
     "tap": tap.measure,
     "memory": memory.measure,
     "latency": latency.measure,
@@ -26,6 +28,7 @@ SUITES: dict[str, Callable[[Options], Iterator[list[figures.Series]]]] = {
     "target": target.measure,
     "pipe": pipe.measure,
     "growth": growth.measure,
+    "units": units.measure,
 }
 # where `./do bench` installs what draws
 _DRAWING = ROOT / ".venv" / "bench" / "bin" / "python"
@@ -115,13 +118,15 @@ def _measured(name: str, asked: argparse.Namespace) -> figures.Suite:
     full = asked.full or asked.only == ("growth",)
     options = Options(size=asked.size, rounds=asked.rounds, full=full)
     series: list[figures.Series] = []
+    amounts: list[figures.Amount] = []
     try:
         for more in SUITES[name](options):
-            series += more
-            print(f"{name}: {more[0].case}, {more[0].rows:,} rows", file=sys.stderr)
+            series += [one for one in more if isinstance(one, figures.Series)]
+            amounts += [one for one in more if isinstance(one, figures.Amount)]
+            print(f"{name}: {more[0]}", file=sys.stderr)
     except FailedError as error:
         sys.exit(f"{name}: {error}")
-    return figures.Suite(figures.machine(), series)
+    return figures.Suite(figures.machine(), series, amounts)
 
 
 if __name__ == "__main__":

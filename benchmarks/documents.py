@@ -1,4 +1,4 @@
-"""The tables that docs/performance.md quotes, from the figures kept beside it; written as JSON."""
+"""The tables of docs/performance.md and docs/scale.md, from the figures kept beside; as JSON."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import typing as t
 
 from benchmarks import figures, tables
 from benchmarks.running import ROOT
+from benchmarks.scale import telling
+from benchmarks.scale.cases import Case
+from benchmarks.scale.costs import costs
 from benchmarks.verdicts import JUDGES
 
 if t.TYPE_CHECKING:
     from benchmarks.figures import Suites
 
 KEPT = ROOT / "docs" / "benchmarks.json"
+UNITS = "units"
+NOTHING = "\nNot measured yet.\n"
 
 
 def parts(suites: Suites) -> dict[str, str]:
@@ -20,9 +25,13 @@ def parts(suites: Suites) -> dict[str, str]:
     found = {
         f"benchmark {name}": "\n" + tables.markdown(tables.of_suite(name, suites[name]))
         if name in suites
-        else "\nNot measured yet.\n"
-        for name in JUDGES
+        else NOTHING
+        for name in (*JUDGES, UNITS)
     }
+    unit_costs = costs(suites)
+    for title in telling.TITLES:
+        told = tables.markdown(telling.TITLES[title](Case(), unit_costs)) if unit_costs else None
+        found[f"scale: {title}"] = f"\n{told}" if told else NOTHING
     found["wanted"] = "\n" + tables.markdown(tables.of_verdicts(suites))
     found["machine"] = _machines(suites)
     return found

@@ -34,6 +34,9 @@ class Series:
     rows: int
     runs: list[Run]
 
+    def __str__(self) -> str:
+        return f"{self.case}, {self.rows:,} rows"
+
     @property
     def wall(self) -> float:
         """Median of the seconds."""
@@ -51,11 +54,28 @@ class Series:
 
 
 @dataclasses.dataclass(frozen=True)
-class Suite:
+class Amount:
+    """What one unit of something takes or is, as often as it was measured."""
+
+    what: str
+    unit: str
+    values: list[float]
+
+    def __str__(self) -> str:
+        return self.what
+
+    @property
+    def value(self) -> float:
+        """Median of the values."""
+        return statistics.median(self.values)
+
+
+class Suite(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one suite found, when and on what machine."""
 
     measured: dict[str, str]
-    series: list[Series]
+    series: list[Series] = []
+    amounts: list[Amount] = []
 
     def find(self, case: str, contender: str) -> Series | None:
         """Give the runs of a contender, if there are any."""
@@ -72,6 +92,17 @@ class Suite:
         if found is None:
             raise KeyError(case, contender)
         return found
+
+    def amount(self, what: str) -> float:
+        """Give what one unit takes.
+
+        Raises:
+            KeyError: it was not measured.
+        """
+        found = next((one for one in self.amounts if one.what == what), None)
+        if found is None:
+            raise KeyError(what)
+        return found.value
 
     def per_row(self, one: Series, *, clock: bool = False) -> float:
         """Microseconds of CPU, or of the clock, that each row takes, without the start.

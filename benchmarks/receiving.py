@@ -32,13 +32,14 @@ class Received:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(("posts", "activities", "events"), 0)
+        self._counts = dict.fromkeys(("posts", "bytes", "activities", "events"), 0)
 
-    def add(self, found: list[Activity]) -> None:
-        """Count a post."""
+    def add(self, found: list[Activity], size: int) -> None:
+        """Count a post of so many bytes."""
         events = sum(one.count for one in found)
         with self._lock:
             self._counts["posts"] += 1
+            self._counts["bytes"] += size
             self._counts["activities"] += len(found)
             self._counts["events"] += events
 
@@ -75,7 +76,7 @@ def handler(received: Received, latency: float) -> type[BaseHTTPRequestHandler]:
             except msgspec.MsgspecError as error:
                 self._answer(400, {"error": str(error)})
                 return
-            received.add(found)
+            received.add(found, len(body))
             self._answer(200, {"processed": len(found), "errors": []})
 
         def log_message(self, *_: t.Any) -> None:

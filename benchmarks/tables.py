@@ -11,7 +11,7 @@ from benchmarks.verdicts import verdicts
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.figures import Suites
+    from benchmarks.figures import Amount, Suites
     from benchmarks.running import Run
 
 
@@ -24,14 +24,24 @@ class Table(t.NamedTuple):
 
 # where the clock counts, since there is waiting; elsewhere it is CPU
 _BY_CLOCK = ("latency", "target", "pipe")
+# from here on digits behind the point say nothing
+_MANY = 20
 _RATES = ("with", "program", "rows", "rows per CPU s", "rows per s", "peak MB")
 _GROWTH = ("plugin", "rows", "s", "CPU s", "us per row", "CPU us per row", "peak MB")
+_AMOUNTS = ("one", "takes", "unit")
 _VERDICTS = ("what", "measured", "wanted", "")
 
 
 def of_suite(name: str, suite: Suite) -> Table:
     """Give a suite's table, with the machine's noise: the slowest and the fastest run."""
+    if name == "units":
+        return Table(_AMOUNTS, [_amount(one) for one in suite.amounts])
     return _growth(suite) if name == "growth" else _rates(suite, by_clock=name in _BY_CLOCK)
+
+
+def _amount(one: Amount) -> tuple[str, ...]:
+    digits = 0 if one.value >= _MANY else 2
+    return one.what, f"{one.value:,.{digits}f}{_noise(one.values)}", one.unit
 
 
 def of_verdicts(suites: Suites) -> Table:
@@ -83,9 +93,15 @@ def _growth(suite: Suite) -> Table:
 
 def _rate(one: Series, seconds: Callable[[Run], float]) -> str:
     rates = [one.rows / seconds(run) for run in one.runs]
-    below, above = spread(rates)
-    noise = f" ({below:+.0%} {above:+.0%})" if len(rates) > 1 else ""
-    return f"{statistics.median(rates):,.0f}{noise}"
+    return f"{statistics.median(rates):,.0f}{_noise(rates)}"
+
+
+def _noise(values: Sequence[float]) -> str:
+    """Say how far the slowest and the fastest run are from the median."""
+    if len(values) == 1 or not statistics.median(values):
+        return ""
+    below, above = spread(values)
+    return f" ({below:+.0%} {above:+.0%})"
 
 
 def _against(other: Series | None, one: Series, seconds: Callable[[Run], float]) -> str:

@@ -46,6 +46,7 @@ DOCUMENTS = (
     "docs/faults.md",
     "docs/performance.md",
     "docs/planhat-rules.md",
+    "docs/scale.md",
     "docs/streams.md",
 )
 # what the tests expect of each difficulty

@@ -41,7 +41,7 @@ _FEW = 48
 _BIN = Path(sys.executable).parent
 _STREAM = "feature_events"
 _SELECTED = [f"{stream}.*" for stream in ("sync_windows", "features", _STREAM)]
-_SCHEMAS = {OURS: "of_ours", PLAIN: "of_plain"}
+SCHEMAS = {OURS: "of_ours", PLAIN: "of_plain"}
 _PLAIN_PROJECT = Path(__file__).with_name("plain.yml")
 # each run has a state of its own
 _STATES = itertools.count()
@@ -69,7 +69,7 @@ class Place:
             **kept,
             **{prefix + name.upper(): value for name, value in said.items()},
             **self.database.environment(),
-            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": _SCHEMAS[contender],
+            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": SCHEMAS[contender],
             "PATH": f"{self.folder}{os.pathsep}{_BIN}{os.pathsep}{kept['PATH']}",
             "HOME": str(self.folder),
         }
@@ -80,10 +80,10 @@ def measure(options: Options) -> Iterator[list[Series]]:
     rows = max(1, round(options.size * SHARE))
     with TemporaryDirectory() as name, embedded_postgres(Path(name) / "postgres") as database:
         folder = Path(name) / "projects"
-        _make_projects(folder)
+        make_projects(folder)
         # Meltano makes its database in a project's first run
         with pendo(_FEW, features=_FEW) as few:
-            for contender in _SCHEMAS:
+            for contender in SCHEMAS:
                 _meltano(Place(few, database, folder), contender, _FEW)
         with pendo(rows) as many:
             place = Place(many, database, folder)
@@ -101,17 +101,17 @@ def _both(
 ) -> list[Series]:
     """Run ours and the other one in turn."""
     runs = {
-        (case, contender): functools.partial(run, place, contender, rows) for contender in _SCHEMAS
+        (case, contender): functools.partial(run, place, contender, rows) for contender in SCHEMAS
     }
     return alternating(runs, rows, rounds)
 
 
-def _make_projects(folder: Path) -> None:
+def make_projects(folder: Path) -> None:
     """Make both projects; their plugins are those of this environment: no index is asked."""
     text = (ROOT / "meltano.yml").read_text(encoding="utf-8")
     of_ours = re.sub(r"^    pip_url: .*\n", "", text, flags=re.MULTILINE)
     for contender, content in ((OURS, of_ours), (PLAIN, _PLAIN_PROJECT.read_text("utf-8"))):
-        project = folder / _SCHEMAS[contender]
+        project = folder / SCHEMAS[contender]
         project.mkdir(parents=True)
         (project / "meltano.yml").write_text(content, encoding="utf-8")
     command = shlex.join(program("benchmarks.contenders.plain_tap"))
@@ -123,11 +123,14 @@ def _make_projects(folder: Path) -> None:
 
 
 def _meltano(place: Place, contender: str, rows: int) -> Run:
-    """Run a tap into PostgreSQL by Meltano, with a state of its own."""
+    """Run a tap into PostgreSQL by Meltano."""
     tap = {OURS: "tap-pendo", PLAIN: "plain-tap"}[contender]
-    suffix = f"--state-id-suffix={next(_STATES)}"
-    command = [str(_BIN / "meltano"), "run", suffix, tap, "target-postgres"]
-    return _loaded(place, contender, rows, command)
+    return _loaded(place, contender, rows, meltano_run(tap, "target-postgres"))
+
+
+def meltano_run(tap: str, target: str) -> list[str]:
+    """Give the command that runs a tap into a target by Meltano, with a state of its own."""
+    return [str(_BIN / "meltano"), "run", f"--state-id-suffix={next(_STATES)}", tap, target]
 
 
 def _shell(place: Place, contender: str, rows: int) -> Run:
@@ -136,7 +139,7 @@ def _shell(place: Place, contender: str, rows: int) -> Run:
     measured(
         [str(_BIN / "meltano"), "invoke", "--dump=config", "target-postgres"],
         kept=config,
-        folder=place.folder / _SCHEMAS[contender],
+        folder=place.folder / SCHEMAS[contender],
         environment=place.environment(contender),
     )
     if contender == OURS:
@@ -151,7 +154,7 @@ def _shell(place: Place, contender: str, rows: int) -> Run:
 
 def _loaded(place: Place, contender: str, rows: int, command: list[str]) -> Run:
     """Run a pipe into an empty schema and count what arrives."""
-    schema = _SCHEMAS[contender]
+    schema = SCHEMAS[contender]
     name = sql.Identifier(schema)
     with place.database.connect() as connection:
         connection.execute(sql.SQL("drop schema if exists {} cascade").format(name))
@@ -186,10 +189,9 @@ def _planhat(place: Place, expected: int) -> Run:
             "TARGET_PLANHAT_ANALYTICS_URL": planhat["analytics_url"],
             "TARGET_PLANHAT_LEDGER_URL": f"sqlite:///{ledger}/ledger.db",
         }
-        suffix = f"--state-id-suffix={next(_STATES)}"
-        command = [str(_BIN / "meltano"), "run", suffix, "tap-pendo", "target-planhat"]
+        command = meltano_run("tap-pendo", "target-planhat")
         environment = {**place.environment(OURS), **settings}
-        took = measured(command, folder=place.folder / _SCHEMAS[OURS], environment=environment)
+        took = measured(command, folder=place.folder / SCHEMAS[OURS], environment=environment)
         count = f"{planhat['url']}/_emulator/truth/count?kind=activities"
         with urllib.request.urlopen(count, timeout=60) as answer:  # noqa: S310 - ours
             found = json.load(answer)["rows"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
 
 from benchmarks import documents, figures, tables
-from benchmarks.figures import BARE, OURS, PLAIN, Series, Suite
+from benchmarks.figures import BARE, OURS, PLAIN, Amount, Series, Suite
 from benchmarks.running import Run
+from benchmarks.scale import telling
 from benchmarks.suites import growth, latency, many, memory, pipe, target
 from benchmarks.verdicts import verdicts
 
@@ -131,6 +133,31 @@ def test_the_start_is_not_part_of_the_time_per_row() -> None:
     assert found.per_row(found.series[1]) == 500
 
 
+def test_an_amount_is_the_median_with_its_noise() -> None:
+    found = Suite({}, amounts=[Amount("row", "bytes", [90, 100, 120]), Amount("call", "s", [0.5])])
+
+    assert tables.of_suite("units", found).lines == [
+        ("row", "100 (-10% +20%)", "bytes"),
+        ("call", "0.50", "s"),
+    ]
+    assert found.amount("row") == 100
+    with pytest.raises(KeyError, match="column"):
+        found.amount("column")
+
+
+def test_what_a_suite_lacks_is_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    amounts = [Amount("row", "bytes", [90.0])]
+
+    figures.write(file, {"many": FAST["many"], "units": Suite({}, amounts=amounts)})
+
+    assert [list(one) for one in json.loads(file.read_text()).values()] == [
+        ["measured", "series"],
+        ["measured", "amounts"],
+    ]
+    assert figures.read(file)["units"].amounts == amounts
+
+
 def test_figures_are_the_same_after_they_were_kept(tmp_path: Path) -> None:
     figures.write(tmp_path / "kept.json", FAST)
 
@@ -141,7 +168,10 @@ def test_figures_are_the_same_after_they_were_kept(tmp_path: Path) -> None:
 def test_the_documents_have_a_part_for_each_suite() -> None:
     found = documents.parts(FAST)
 
-    assert set(found) == {"wanted", "machine", *(f"benchmark {name}" for name in FAST)}
+    of_suites = {f"benchmark {name}" for name in (*FAST, "units")}
+    of_scale = {f"scale: {title}" for title in telling.TITLES}
+    assert set(found) == {"wanted", "machine"} | of_suites | of_scale
+    assert {found[name] for name in of_scale} == {"\nNot measured yet.\n"}
     assert documents.parts({})["benchmark tap"] == "\nNot measured yet.\n"
     assert found["machine"].strip() == f"- {', '.join(FAST)}: date 2026-11-24"
     assert "| tap-pendo, 50 features x 100 rows, start included | 5.15 s |" in found["wanted"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import typing as t
 
 import pytest
@@ -13,6 +15,7 @@ from tap_pendo.objects import Events
 from benchmarks import messages, product, same
 from benchmarks.running import FailedError, measured, program, serving
 from benchmarks.suites.pendo import pendo
+from benchmarks.watching import watched
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +118,9 @@ def test_the_receiver_counts_what_it_is_sent_and_refuses_the_rest() -> None:
 
     assert [answer.json()["processed"] for answer in answers] == [2, 1]
     assert (refused.status_code, lost.status_code) == (400, 404)
-    assert counts == {"posts": 2, "activities": 3, "events": 9}
-    assert again == {"posts": 0, "activities": 0, "events": 0}
+    sent = sum(len(answer.request.body or b"") for answer in answers)
+    assert counts == {"posts": 2, "bytes": sent, "activities": 3, "events": 9}
+    assert again == {"posts": 0, "bytes": 0, "activities": 0, "events": 0}
 
 
 @pytest.mark.parametrize(("rows", "together"), [(100, 3), (100, 1), (messages.ROWS_A_DAY + 7, 3)])
@@ -171,3 +175,18 @@ def test_a_program_is_measured_with_what_it_started() -> None:
 def test_a_program_that_fails_is_quoted() -> None:
     with pytest.raises(FailedError, match="No module named no_such"):
         measured(program("no_such"))
+
+
+def test_programs_are_told_apart_while_they_run(tmp_path: Path) -> None:
+    busy, idle = (tmp_path / name for name in ("busy", "idle"))
+    large = "kept = bytearray(50_000_000)\n"
+    busy.write_text(large + "sum(range(8_000_000))")
+    idle.write_text(large + "import time; time.sleep(0.3)")
+    both = ["sh", "-c", f"{sys.executable} {busy} & {sys.executable} {idle}; wait"]
+
+    took = watched(both, ["busy", "idle"], tmp_path, os.environ)
+
+    assert took.cpu["busy"] > took.cpu["idle"]
+    assert took.memory > 100
+    with pytest.raises(FailedError, match="No such file"):
+        watched([sys.executable, "none"], [], tmp_path, os.environ)

@@ -70,6 +70,30 @@ class Breaking(io.StringIO):
         return super().readline(*size)
 
 
+def test_rows_that_arrive_are_counted_before_they_are_joined(shared: TargetRunner) -> None:
+    """PostgreSQL joins temporary tables row with row else: the square of their number."""
+    known: list[dict[str, float]] = []
+
+    def look(connection: sa.Connection, cursor: t.Any, statement: str, *_: t.Any) -> None:
+        del cursor
+        if statement.startswith(f"INSERT INTO {tables.facts.name}"):
+            asked = "select relname, reltuples from pg_class where relpersistence = 't'"
+            known.append({row[0]: row[1] for row in connection.exec_driver_sql(asked)})
+
+    shared.config["activities"] = [
+        {"stream": "feature_events", "info": {"minutes": "num_minutes", "app": "app_id"}}
+    ]
+    sa.event.listen(sa.Engine, "before_cursor_execute", look)
+    try:
+        shared.run(*whole(*(event(day(9, hour), num_minutes=2) for hour in range(8, 13))))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", look)
+
+    (counts,) = known
+    assert counts["staged"] == counts["arriving"] == 5
+    assert counts["staged_facts"] == 10
+
+
 def test_two_processes_at_once_send_everything_once(shared: TargetRunner) -> None:
     hours = [
         event(day(9, n % 24), v, 1 + n, feature=f"f{1 + n % 2}")

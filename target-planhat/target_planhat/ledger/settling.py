@@ -76,6 +76,7 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
     With a window, its buckets that have no rows become 0. Without, rows of one read that come
     in parts in the same run add up.
     """
+    db.survey(staged, staged_facts)
     # newer reads that another run settles meanwhile would not be seen
     db.turn()
     chosen = _read(staged, rule_id, read_at, window)
@@ -90,6 +91,7 @@ def settle(  # noqa: PLR0913, PLR0917 - what, how, and when
         settled.stale += _dropped(db, [*before, *_within(staged, window, combine)])
     settled.clashed = _dropped(db, [*chosen, staged.c.clash])
     _arrive(db, chosen)
+    db.survey(arriving)
     if window:
         _clear(db, rule_id, window, combine)
         _remember(db, rule_id, window)
