@@ -78,7 +78,10 @@ def history(tenant: Tenant) -> dg.AssetsDefinition:
         ],
         can_subset=True,
         partitions_def=dg.MultiPartitionsDefinition(
-            {APP: dg.DynamicPartitionsDefinition(name=apps), TIME: dg.DynamicPartitionsDefinition(name=spans)}
+            {
+                APP: dg.DynamicPartitionsDefinition(name=apps),
+                TIME: dg.DynamicPartitionsDefinition(name=spans),
+            }
         ),
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         pool=tenant.pool,
@@ -87,7 +90,7 @@ def history(tenant: Tenant) -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[t.Any] | dg.AssetCheckResult]:
-        named = context.partition_key.keys_by_dimension  # type: ignore[attr-defined]
+        named = context.partition_key.keys_by_dimension
         piece = pieces.piece(named[APP], named[TIME], tenant.history.cut, tenant.zone)
         work = _work(tenant, context)
         with _Told():

@@ -79,7 +79,7 @@ def settings(tenant: Tenant, base: Mapping[str, str]) -> dict[str, str]:
     }
     for plugin in (tenant.pendo, tenant.planhat):
         if plugin:
-            made |= plugin.values | _secrets(tenant, plugin, base)
+            made |= {**plugin.values, **_secrets(tenant, plugin, base)}
     own_bin = str(ROOT / ".venv" / "bin")
     return made | {
         "MELTANO_PROJECT_ROOT": str(ROOT),

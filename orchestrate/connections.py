@@ -30,6 +30,7 @@ _MOST_TENANTS = 1000
 _MOST_WORKERS = 64
 _MOST_CALLS = 100.0
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_UTC = ZoneInfo("UTC")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 # what a piece itself decides
 _TAKEN = {"start_date", "end_date", "app_ids", "max_calls_per_second", "aggregations"}
@@ -69,7 +70,7 @@ class Tenant:
     planhat: Plugin | None = None
     alone: bool = False  # of the plain environment, which then is passed on as it is
     schema: str = "tap_pendo"
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo = _UTC
     streams: Sequence[str] = tuple(STREAMS)
     apps: Sequence[int] = ()
     history: History = History()
@@ -170,7 +171,7 @@ class _Reader:
     def name(self, value: t.Any, key: str) -> str:
         """Read a name: of a tenant, of a schema."""
         if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise self.wrong(key, "a name of small letters, digits and _, which begins with a letter")
+            raise self.wrong(key, "a name of small letters, digits and _ behind a letter")
         return value
 
     def zone(self, value: t.Any, key: str) -> ZoneInfo:

@@ -15,8 +15,6 @@ if t.TYPE_CHECKING:
 
     from orchestrate.pieces import Piece
 
-_NAMES = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
-
 
 def connect(environment: Mapping[str, str]) -> psycopg.Connection:
     """Connect to the database that the settings of target-postgres name.
@@ -33,7 +31,10 @@ def connect(environment: Mapping[str, str]) -> psycopg.Connection:
         if url:
             return psycopg.connect("postgresql://" + url.partition("://")[2])
         return psycopg.connect(
-            **{key: setting(name) for key, name in _NAMES.items()},
+            host=setting("HOST"),
+            port=setting("PORT"),
+            user=setting("USER"),
+            password=setting("PASSWORD"),
             dbname=setting("DATABASE"),
         )
     except psycopg.Error as error:

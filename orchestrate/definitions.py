@@ -41,7 +41,8 @@ def _of(tenant: Tenant) -> dg.Definitions:
     schedules.append(
         # new months and apps become partitions
         dg.ScheduleDefinition(
-            job=job, cron_schedule=_DAILY if tenant.history.cut == "day" else _MONTHLY,
+            job=job,
+            cron_schedule=_DAILY if tenant.history.cut == "day" else _MONTHLY,
             execution_timezone=tenant.zone.key,
         )
     )

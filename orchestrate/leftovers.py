@@ -42,7 +42,7 @@ def end_own(mark: str) -> None:
 def _end(wanted: Callable[[str], bool], grace: float) -> int:
     began, seen, asked = time.monotonic(), set[int](), set[int]()
     while True:
-        left = {pid for pid, mark in _marked() if wanted(mark)}
+        left = {pid for pid, mark in marked() if wanted(mark)}
         if not left:
             return len(seen)
         seen |= left
@@ -54,7 +54,7 @@ def _end(wanted: Callable[[str], bool], grace: float) -> int:
         time.sleep(_TICK)
 
 
-def _marked() -> Iterator[tuple[int, str]]:
+def marked() -> Iterator[tuple[int, str]]:
     """Give the living processes of this user that have the mark, with it."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -14,7 +14,7 @@ from orchestrate.errors import PieceError
 from orchestrate.running import run
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from orchestrate.connections import Tenant
     from orchestrate.logs import Log
