@@ -11,6 +11,7 @@ import json
 import os
 import re
 import typing as t
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
@@ -94,7 +95,7 @@ def tenants(environment: Mapping[str, str]) -> list[Tenant]:
     if not named:
         return [_of_environment(environment)]
     try:
-        content = yaml.safe_load(Path(named).read_text(encoding="utf-8"))
+        content = yaml.load(Path(named).read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - safe
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise ConnectionsError(f"{FILE}: cannot read {named}: {reason}") from None
@@ -134,6 +135,11 @@ def _of_environment(environment: Mapping[str, str]) -> Tenant:
             "TAP_PENDO_MAX_CALLS_PER_SECOND",
         ),
     )
+
+
+# in C, where PyYAML has it: a file of a thousand tenants is long
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_zones = functools.cache(available_timezones)  # a search of many folders
 
 
 class _Reader:
@@ -176,7 +182,7 @@ class _Reader:
 
     def zone(self, value: t.Any, key: str) -> ZoneInfo:
         """Read a time zone."""
-        if not isinstance(value, str) or value not in available_timezones():
+        if not isinstance(value, str) or value not in _zones():
             raise self.wrong(key, "the IANA name of a time zone, such as Europe/Berlin")
         return ZoneInfo(value)
 
@@ -227,9 +233,9 @@ class _File:
             ("name", [each.name for each in found]),
             ("schema", [each.schema for each in found]),
         ):
-            twice = next((value for value in values if values.count(value) > 1), None)
+            twice = [value for value, count in Counter(values).items() if count > 1]
             if twice:
-                raise ConnectionsError(f"{self._name}: two tenants have the {what} {twice}")
+                raise ConnectionsError(f"{self._name}: two tenants have the {what} {twice[0]}")
         return found
 
     def _tenant(self, number: int, entry: t.Any) -> Tenant:

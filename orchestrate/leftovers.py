@@ -26,7 +26,7 @@ def owners() -> str:
     """Name this process and, if it is the step of a run, the run's: without both, nobody waits."""
     parent = multiprocessing.parent_process()
     pids = [os.getpid(), *([parent.pid] if parent and parent.pid else [])]
-    return ",".join(f"{pid}:{_born(pid)}" for pid in pids)
+    return ",".join(f"{pid}:{born(pid)}" for pid in pids)
 
 
 def end_orphans() -> int:
@@ -68,11 +68,11 @@ def marked() -> Iterator[tuple[int, str]]:
 
 
 def _alive(owner: str) -> bool:
-    pid, _, born = owner.partition(":")
-    return _born(int(pid)) == born != ""
+    pid, _, since = owner.partition(":")
+    return born(int(pid)) == since != ""
 
 
-def _born(pid: int) -> str:
+def born(pid: int) -> str:
     """When a process began, in ticks since the machine did; empty if it is gone or a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
+import threading
 import typing as t
+from queue import Empty, Queue
 
 from orchestrate.connections import ROOT
 from orchestrate.errors import PieceError
@@ -12,7 +15,9 @@ from orchestrate.leftovers import MARK, end_orphans, end_own, owners
 from orchestrate.logs import Log
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_TICK = 0.5
 
 
 def run(
@@ -48,18 +53,44 @@ def run(
             start_new_session=True,
         )
         try:
-            with process:
-                for line in process.stderr or ():
-                    told = log.take(line)
-                    if told:
-                        say(told)
+            for line in _lines(process, mark):
+                told = log.take(line)
+                if told:
+                    say(told)
         finally:
             end_own(mark)
+            process.wait()
         output.seek(0)
         written = output.read()
     if process.returncode:
         raise PieceError(_failure(process.returncode, log))
     return log, written
+
+
+def _lines(process: subprocess.Popen[str], mark: str) -> Iterator[str]:
+    """Give the lines of a command's log until it ends, and what it left behind is ended too.
+
+    The pipe alone does not tell: what a killed command leaves behind may hold it.
+    """
+    lines: Queue[str | None] = Queue()
+
+    def read() -> None:
+        with contextlib.closing(t.cast("t.TextIO", process.stderr)) as stream:
+            for line in stream:
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=_TICK)
+        except Empty:
+            if process.poll() is not None:
+                end_own(mark)
+            continue
+        if line is None:
+            return
+        yield line
 
 
 def _failure(code: int, log: Log) -> str:

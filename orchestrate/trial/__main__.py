@@ -148,7 +148,7 @@ class Trial(t.NamedTuple):
         """Make one back-fill to its end, and find out what came of it."""
         name = _name(workers)
         self.server.launch(f"{name}_tables")
-        killer = Killer(self.seed)
+        killer = Killer(self.seed, self.kills if workers > 1 else 0)
         with dg.DagsterInstance.get() as instance:
             apps, months = (
                 instance.get_dynamic_partitions(f"{name}_{kind}") for kind in ("apps", "months")
@@ -157,9 +157,7 @@ class Trial(t.NamedTuple):
             self.pendo.forget_calls()
             began = time.monotonic()
             backfill = self.server.backfill([name, "history"], keys)
-            status = self._watch(
-                backfill, name, instance, len(keys), killer if workers > 1 else None
-            )
+            status = self._watch(backfill, instance, (name, len(keys)), killer)
             seconds = time.monotonic() - began
             calls, most = self.pendo.calls()
             runs = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill}))
@@ -187,10 +185,9 @@ class Trial(t.NamedTuple):
     def _watch(
         self,
         backfill: str,
-        name: str,
         instance: dg.DagsterInstance,
-        pieces: int,
-        killer: Killer | None,
+        whole: tuple[str, int],
+        killer: Killer,
     ) -> str:
         """Wait for the end; on the way kill at even distances, by the pieces that are done."""
         name, pieces = whole
@@ -202,7 +199,7 @@ class Trial(t.NamedTuple):
                 told = done
                 seconds = time.monotonic() - began
                 print(f"{name}: {done} of {pieces} pieces, {seconds:.0f} s", flush=True)
-            if len(killer.killed) < -(-kills * (done + 1) // (pieces + 1)):
+            if len(killer.killed) < -(-killer.most * (done + 1) // (pieces + 1)):
                 killer.kill()
             time.sleep(_TICK)
         return status

@@ -21,9 +21,10 @@ _PROGRAMS: dict[str, Kind] = {
 
 
 class Killer:
-    """Kills one process after the other, of kinds in turn; which of several is drawn."""
+    """Kills one process after the other, `most` in all, of kinds in turn; which one is drawn."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, most: int) -> None:
+        self.most = most
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._kinds = self._random.sample(KINDS, len(KINDS))
         self.killed: list[Kind] = []
