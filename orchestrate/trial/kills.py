@@ -43,8 +43,11 @@ class Killer:
 
 def _processes(kind: Kind) -> set[int]:
     found = set()
+    ours = f"DAGSTER_HOME={os.environ['DAGSTER_HOME']}".encode()
     for pid, mark in marked():
         with contextlib.suppress(OSError):
+            if ours not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                continue  # of another Dagster on this machine
             command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
             words = command.split("\0")[:2]  # an interpreter, and the script
             programs = {
