@@ -36,8 +36,8 @@ install_bench() {
 install_orchestrate() {
     stamp=.venv/orchestrate/.installed
     if [ ! -f "$stamp" ] || [ -n "$(find pyproject.toml orchestrate/constraints.txt -newer "$stamp")" ]; then
-        [ -x .venv/orchestrate/bin/python ] || .venv/bin/python -m venv --without-pip .venv/orchestrate
-        .venv/bin/uv pip install -q --python .venv/orchestrate/bin/python --compile-bytecode \
+        [ -x .venv/orchestrate/bin/python ] || python -m venv --without-pip .venv/orchestrate
+        uv pip install -q --python .venv/orchestrate/bin/python --compile-bytecode \
             -c orchestrate/constraints.txt --group orchestrate
         touch "$stamp"
     fi

@@ -20,6 +20,12 @@ _RETRIES = dg.RetryPolicy(
 _SECONDS = 60
 
 
+class Pieces(dg.Config):
+    """Configuration of a run of pieces; a check cannot be run alone on a partition, so this does."""
+
+    only_check: bool = False
+
+
 def partitions_of(tenant: Tenant) -> tuple[str, str]:
     """Name the sets of partitions of a tenant: apps, and months or days."""
     return f"{tenant.name}_apps", f"{tenant.name}_{tenant.history.cut}s"
@@ -76,7 +82,6 @@ def history(tenant: Tenant) -> dg.AssetsDefinition:
                 description="Sums of the events that are loaded are those that Pendo counts.",
             )
         ],
-        can_subset=True,
         partitions_def=dg.MultiPartitionsDefinition(
             {
                 APP: dg.DynamicPartitionsDefinition(name=apps),
@@ -88,16 +93,15 @@ def history(tenant: Tenant) -> dg.AssetsDefinition:
         retry_policy=_RETRIES,
     )
     def load(
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext, config: Pieces
     ) -> Iterator[dg.MaterializeResult[t.Any] | dg.AssetCheckResult]:
         named = context.partition_key.keys_by_dimension
         piece = pieces.piece(named[APP], named[TIME], tenant.history.cut, tenant.zone)
         work = _work(tenant, context)
         with _Told():
-            if key in context.selected_asset_keys:
+            if not config.only_check:
                 yield dg.MaterializeResult(key, metadata=_metadata(work.piece(piece)))
-            if context.selected_asset_check_keys:
-                yield _compared(work, piece, key, check)
+            yield _compared(work, piece, key, check)
 
     return load
 

@@ -1,7 +1,7 @@
 """Run in Dagster's environment: materializes or checks assets in this process, and tells as JSON.
 
 Arguments: `load` or `check`, then partitions of the history as APP|MONTH; `load` makes the tables
-first. The instance is that of DAGSTER_HOME.
+and the increments first. The instance is that of DAGSTER_HOME.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 import dagster as dg
 
-from orchestrate.assets import history, tables
+from orchestrate.assets import history, increments, tables
 from orchestrate.connections import tenants
 
 [tenant] = tenants(os.environ)
@@ -24,13 +24,15 @@ with dg.DagsterInstance.get() as instance:
     instance.event_log_storage.set_concurrency_slots(tenant.pool, tenant.workers)
     if action == "load":
         dg.materialize(assets, instance=instance, selection=[dg.AssetKey([tenant.name, "tables"])])
+        dg.materialize(increments(tenant), instance=instance)
     for partition in partitions:
-        checks = dg.AssetSelection.checks(dg.AssetCheckKey(key, "sums"))
+        op = {"config": {"only_check": action == "check"}}
         result = dg.materialize(
             assets,
             instance=instance,
             partition_key=partition,
-            selection=[key] if action == "load" else checks,
+            selection=[key],
+            run_config={"ops": {f"{tenant.name}_history": op}},
         )
         [check] = result.get_asset_check_evaluations()
         made = result.get_asset_materialization_events()

@@ -37,10 +37,19 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def around(folder: Path, pendo: Emulator, postgres: Server, warehouse: Warehouse) -> dict[str, str]:
-    """Give the environment of a tenant of the plain environment."""
+    """Give the environment of one tenant, with a file of connections."""
     home = folder / "dagster"
     home.mkdir()
     shutil.copy(ROOT / "orchestrate" / "dagster.yaml", home)
+    tenant = {
+        "name": "acme",
+        "schema": warehouse.schema,
+        "pendo": {"settings": {"api_url": pendo.url}, "secrets": {"integration_key": "ACME_KEY"}},
+        "history": {"from": "2026-02-01", "to": "2026-03-01"},
+        "increments": {"schedule": "15 * * * *"},
+    }
+    file = folder / "connections.yml"
+    file.write_text(json.dumps({"tenants": [tenant]}))
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "TARGET_", "MELTANO"))},
         **postgres.environment(),
@@ -48,11 +57,8 @@ def around(folder: Path, pendo: Emulator, postgres: Server, warehouse: Warehouse
         "PYTHONPATH": str(ROOT),
         "DAGSTER_HOME": str(home),
         "MELTANO_PROJECT_ROOT": str(folder),
-        "TAP_PENDO_API_URL": pendo.url,
-        "TAP_PENDO_INTEGRATION_KEY": pendo.key,
-        "TAP_PENDO_START_DATE": "2026-02-01",
-        "TAP_PENDO_END_DATE": "2026-03-01",
-        "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": warehouse.schema,
+        "PENDO_CONNECTIONS": str(file),
+        "ACME_KEY": pendo.key,
     }
 
 
@@ -81,6 +87,14 @@ def test_a_piece_has_figures_and_its_check_sees_what_is_lost(
     assert figures["calls"] >= figures["windows"]
     assert figures["bytes"] > rows
     assert figures["freshness_seconds"].keys() >= {"events", "poll_events"}
+
+    # the increments have loaded lists, people and what came after the history, from the month before
+    [(people, since)] = warehouse.rows(
+        "select (select count(*) from visitors), min(window_start) from sync_windows "
+        "where app_ids = '*' and window_start > '2026-04-01'"
+    )
+    assert people > 100
+    assert (since.day, since.hour) == (1, 0)
 
     warehouse.execute(
         f'delete from "{warehouse.schema}".page_events where row_id in '

@@ -45,6 +45,7 @@ PAGES = (
     "docs/moving-over.md",
     "docs/errors.md",
     "docs/operating.md",
+    "docs/orchestrate.md",
     "docs/planhat-cookbook.md",
 )
 
