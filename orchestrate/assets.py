@@ -21,7 +21,7 @@ _SECONDS = 60
 
 
 class Pieces(dg.Config):
-    """Configuration of a run of pieces; a check cannot be run alone on a partition, so this does."""
+    """Configuration of a run of a piece: Dagster runs no check alone on a partition."""
 
     only_check: bool = False
 

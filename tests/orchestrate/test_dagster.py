@@ -88,7 +88,7 @@ def test_a_piece_has_figures_and_its_check_sees_what_is_lost(
     assert figures["bytes"] > rows
     assert figures["freshness_seconds"].keys() >= {"events", "poll_events"}
 
-    # the increments have loaded lists, people and what came after the history, from the month before
+    # the increments have loaded lists, people and, from the month before now, events
     [(people, since)] = warehouse.rows(
         "select (select count(*) from visitors), min(window_start) from sync_windows "
         "where app_ids = '*' and window_start > '2026-04-01'"
