@@ -30,7 +30,7 @@ ROOT = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path(__file__).parents[1])
 _MOST_TENANTS = 1000
 _MOST_WORKERS = 64
 _MOST_CALLS = 100.0
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _UTC = ZoneInfo("UTC")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 # what a piece itself decides
