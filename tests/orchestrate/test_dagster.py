@@ -107,6 +107,22 @@ def test_a_piece_has_figures_and_its_check_sees_what_is_lost(
     assert empty["passed"]
 
 
+def test_a_mistake_in_the_file_is_one_line_and_exit_code_1(around: dict[str, str]) -> None:
+    file = Path(around["PENDO_CONNECTIONS"])
+    file.write_text(file.read_text().replace('"schema"', '"scheme"'))
+    done = subprocess.run(
+        [str(PYTHON), "-m", "orchestrate", "check"],
+        env=around,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"{file}: tenant acme: scheme is not known; known are name, pendo, ")
+
+
 def test_a_back_fill_whose_workers_are_killed_ends_by_itself(folder: Path) -> None:
     file = folder.parent / "figures.json"
     options = ("--months", "1", "--apps", "2", "--workers", "2", "--kills", "1", "--seed", "7")
