@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import dagster as dg
+from psycopg import sql
 
 from orchestrate import database
 from orchestrate.connections import FILE
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pendo = Pendo(os.environ["TAP_PENDO_API_URL"])
         pendo.delay(LATENCY)
         _set_pools(options.workers)
+        _forget(options.workers)
         try:
             with dagster(environment, home / "dagster.log") as server:
                 print(f"Dagster's pages: {server.url}", flush=True)
@@ -133,6 +135,14 @@ def _set_pools(numbers: Sequence[int]) -> None:
     with dg.DagsterInstance.get() as instance:
         for each in numbers:
             instance.event_log_storage.set_concurrency_slots(f"pendo_{_name(each)}", each)
+
+
+def _forget(numbers: Sequence[int]) -> None:
+    """Drop what an earlier trial has loaded: with-demo keeps its database."""
+    with closing(database.connect(os.environ)) as connection, connection:
+        for each in numbers:
+            name = sql.Identifier(_name(each))
+            connection.execute(sql.SQL("drop schema if exists {} cascade").format(name))
 
 
 class Trial(t.NamedTuple):
