@@ -33,6 +33,17 @@ install_bench() {
     .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
 }
 
+# Dagster, in an environment of its own (pyproject.toml says why); what it keeps is in DAGSTER_HOME.
+install_orchestrate() {
+    stamp=.venv/orchestrate/.installed
+    if [ ! -f "$stamp" ] || [ -n "$(find pyproject.toml orchestrate/constraints.txt -newer "$stamp")" ]; then
+        [ -x .venv/orchestrate/bin/python ] || python -m venv --without-pip .venv/orchestrate
+        uv pip install -q --python .venv/orchestrate/bin/python --compile-bytecode \
+            -c orchestrate/constraints.txt --group orchestrate
+        touch "$stamp"
+    fi
+}
+
 # What only a release needs, in an environment of its own.
 install_release_tools() {
     [ -x "$venv/release/bin/python" ] || python -m venv --without-pip "$venv/release"
@@ -51,9 +62,11 @@ usage() {
 ./do generate       write the generated tables and the golden catalogue anew
 ./do bench [ARGS]   measure against peers (./do bench --help)
 ./do scale [ARGS]   reckon what so many events and tenants take (./do scale --help)
+./do orchestrate COMMAND  any command in Dagster's environment, such as dagster dev -m orchestrate.definitions
+./do scale-out      a year of three apps through Dagster, its workers killed (./do scale-out --help)
 ./do installs       all ways to install both plugins, with each Python that is here
 ./do release        build the wheels and source archives of both plugins into dist/, and check them
-./do pins           resolve constraints.txt anew
+./do pins           resolve both constraints.txt anew
 ./do run COMMAND    any command in the environment
 TXT
 }
@@ -61,7 +74,8 @@ TXT
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | scale | installs | release | pins | run) install ;;
+    demo | demo-planhat | test | test-all | check | format | generate | bench | scale | orchestrate | scale-out | \
+        installs | release | pins | run) install ;;
     install) install; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
@@ -72,16 +86,22 @@ case "$command" in
     demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
     demo-planhat) exec with-demo meltano --environment=demo run tap-pendo-for-planhat target-planhat ;;
     # side by side, a file to a process: most of the time goes into waiting
-    test) exec python -m pytest -n 3 --dist loadfile "$@" ;;
+    test)
+        install_orchestrate
+        exec python -m pytest -n 3 --dist loadfile "$@"
+        ;;
     test-all)
         # pipx, as one of the ways to install
         install_release_tools
+        install_orchestrate
         exec python -m pytest -n 3 --dist loadfile --all "$@"
         ;;
     check)
         ruff check
         ruff format --check
         mypy
+        install_orchestrate
+        mypy --python-executable .venv/orchestrate/bin/python -p orchestrate
         lint-imports --no-cache
         python docs/generate.py --check
         ;;
@@ -92,6 +112,19 @@ case "$command" in
         exec python -m benchmarks "$@"
         ;;
     scale) exec python -m benchmarks.scale "$@" ;;
+    orchestrate)
+        install_orchestrate
+        DAGSTER_HOME=${DAGSTER_HOME:-$PWD/.meltano/dagster}
+        export DAGSTER_HOME
+        mkdir -p "$DAGSTER_HOME"
+        [ -f "$DAGSTER_HOME/dagster.yaml" ] || cp orchestrate/dagster.yaml "$DAGSTER_HOME"
+        PATH="$PWD/.venv/orchestrate/bin:$PATH"
+        exec "$@"
+        ;;
+    scale-out)
+        install_orchestrate
+        exec with-demo --data .meltano/scale-out -- .venv/orchestrate/bin/python -m orchestrate.trial "$@"
+        ;;
     installs)
         install_release_tools
         exec python -m tests.installs
@@ -109,6 +142,8 @@ case "$command" in
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
             --group dev --group meltano --group bench --group release -o constraints.txt
+        uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
+            --group orchestrate -o orchestrate/constraints.txt
         ;;
     run) exec "$@" ;;
 esac

@@ -40,6 +40,10 @@ TRIED = {
     "docs/loading.md": {"sql yaml": "end_to_end/test_loading.py"},
     "docs/moving-over.md": {"sh": "end_to_end/test_commands.py"},
     "docs/operating.md": {"sh sql": "end_to_end/test_commands.py"},
+    "docs/orchestrate.md": {
+        "sh": "orchestrate/test_dagster.py",
+        "yaml": "orchestrate/test_connections.py",
+    },
     "docs/planhat-cookbook.md": {"yaml": "planhat/test_cookbook.py"},
     "docs/planhat-ledger.md": {"sh": "end_to_end/test_commands.py"},
     "docs/planhat-rules.md": {"yaml": "planhat/test_rules_document.py"},
@@ -106,6 +110,14 @@ def test_each_part_has_its_place(generate: ModuleType, project: Path) -> None:
                 f"benchmark {suite}"
                 for suite in ("tap", "memory", "latency", "many", "target", "pipe", "growth")
             ),
+        ],
+        "docs/scale.md": [
+            "scale: a history of one tenant",
+            "scale: a day of runs",
+            "scale: where the walls stand",
+            "scale: what moves the first wall of one tenant",
+            "scale: what moves the first wall of many tenants",
+            "benchmark units",
         ],
         "docs/streams.md": ["pictures of the streams", "columns of the streams"],
         "docs/planhat-rules.md": ["event streams of target-planhat"],

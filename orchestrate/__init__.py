@@ -1,0 +1,1 @@
+"""tap-pendo and its targets as bounded pieces of work on Dagster."""
