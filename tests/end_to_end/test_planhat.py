@@ -20,6 +20,7 @@ from target_planhat import delivery, transport
 from target_planhat import target as target_module
 
 from tests.conftest import NOW, TapRunner
+from tests.planhat.kills import killed
 from tests.planhat.pendo_side import (
     ACTIVE,
     RULES,
@@ -78,11 +79,13 @@ class Sides:
         *faults: Record,
         full_refresh: bool = False,
         may_fail: bool = False,
+        kills: random.Random | None = None,
         **settings: t.Any,
     ) -> Record:
-        """Read, deliver, and compare what is known of both; it may fail as Planhat is down."""
-        self.target.planhat.faults.clear()
-        self.target.planhat.faults.add(*faults)
+        """Read, deliver, and compare what is known of both; it may fail as Planhat is down.
+
+        With `kills`, a process that is killed somewhere tries to deliver first.
+        """
         output = self.tap.run(
             state=None if full_refresh else self.state,
             select=(*STREAMS, "active_visitors"),
@@ -95,6 +98,11 @@ class Sides:
         for row in ROWS:
             truth = event_sums(self.pendo.world, row.source, START, "hour")
             assert self.sink.sums(row) == truth
+        if kills:
+            now = self.pendo.clock.now()
+            killed(self.target, output.text.encode(), kills, now=now, **RULES, **settings)
+        self.target.planhat.faults.clear()
+        self.target.planhat.faults.add(*faults)
         report = self.target.run(*output, **RULES, **settings)
         if may_fail and self.target.error:
             assert "does not answer" in self.target.error or "does not take" in self.target.error
@@ -222,6 +230,39 @@ def test_run_after_run_planhat_has_what_pendo_counts(
     again = sides.run(full_refresh=True, **settings)
     assert again["sent"] == 0
     assert held(sides.planhat) == found
+
+
+@pytest.mark.sampled(10, 2)
+def test_five_runs_each_killed_before_end_with_what_pendo_counts(number: int, sides: Sides) -> None:
+    kills = random.Random(number)
+    in_doubt = ("assume_sent", "resend")[number % 2]
+    settings: Record = {"in_doubt": in_doubt, "settle_hours": 3, "kills": kills}
+    sides.target.planhat.knobs.activity_answer = ("json", "text", "empty")[number % 3]
+    late = acquaint(sides.pendo.world, sides.planhat, without=LATECOMERS)
+    sides.run(**settings)
+
+    sides.wait(1)
+    sides.late(1, 2, 5, 30)
+    sides.run(*TAKEN, **settings)
+
+    sides.wait(1)
+    sides.retag(0, 1)
+    sides.retag(2, None)
+    sides.planhat.seed(endusers=late)
+    sides.run(**settings)
+
+    sides.wait(1)
+    sides.late(3, 26, 27)
+    sides.run(full_refresh=True, **settings)
+
+    sides.wait(20)
+    sides.retag(1, 0)
+    sides.late(*range(24, 36))
+    sides.run(**settings)
+
+    sides.wait(36)
+    last = sides.run(in_doubt=in_doubt, settle_hours=0)
+    assert_settled(sides, last, in_doubt)
 
 
 @pytest.mark.sampled(40, 4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import typing as t
 from datetime import datetime, timedelta, timezone
 
@@ -15,7 +14,7 @@ from tap_pendo import tap as tap_module
 from tap_pendo.windows import from_ms
 
 from tests.conftest import NOW, TapRunner
-from tests.planhat.kills import Process
+from tests.planhat.kills import killed
 from tests.planhat.pendo_side import ACTIVE, RULES, STREAMS, acquaint, active, activities, points
 from tests.planhat.usage import assert_once, held, ledger
 from tests.sink import Sink
@@ -27,8 +26,6 @@ if t.TYPE_CHECKING:
     from tests.planhat.running import Record, TargetRunner
 
 START = NOW - timedelta(days=3)
-# about as many as a whole run needs
-CALLS = 80
 
 
 class Recorded:
@@ -63,35 +60,6 @@ def recorded() -> Iterator[Recorded]:
         patch.setattr(tap_client, "FIRST_WAIT", 0.0)
         patch.setattr(tap_module, "utc_now", lambda: from_ms(pendo.clock.now()))
         yield Recorded(TapRunner(pendo))
-
-
-def killed(target: TargetRunner, text: bytes, draw: random.Random, **settings: t.Any) -> Record:
-    """Run it as a process and kill that in its input or in its calls; the last STATE."""
-    running = Process(target, **settings)
-    planhat = target.planhat
-    if draw.random() < 0.4:
-        running.feed(text[: draw.randrange(len(text))], end=False)
-        running.process.kill()
-    else:
-        note, left = planhat.calls.note, [draw.randrange(1, CALLS)]
-        late = draw.choice((0.0, 0.0, draw.uniform(0, 0.05)))
-
-        def noted(*given: t.Any) -> None:
-            note(*given)
-            left[0] -= 1
-            if left[0] == 0:
-                # before its effect, or after it: whoever is dead reads no answer
-                if draw.random() < 0.5:
-                    planhat.faults.add({"kind": "reset"})
-                threading.Timer(late, running.process.kill).start()
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(planhat.calls, "note", noted)
-            running.feed(text)
-            running.ended()
-    running.ended()
-    planhat.faults.clear()
-    return (running.states or [None])[-1]
 
 
 @pytest.mark.sampled(50, 5)
