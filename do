@@ -85,16 +85,17 @@ export PATH UV_COMPILE_BYTECODE=1
 case "$command" in
     demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
     demo-planhat) exec with-demo meltano --environment=demo run tap-pendo-for-planhat target-planhat ;;
-    # side by side, a file to a process: most of the time goes into waiting
+    # side by side, a file to a process: most of the time goes into waiting; in the order of their
+    # names, as files of few tests are often the long ones
     test)
         install_orchestrate
-        exec python -m pytest -n 3 --dist loadfile "$@"
+        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@"
         ;;
     test-all)
         # pipx, as one of the ways to install
         install_release_tools
         install_orchestrate
-        exec python -m pytest -n 3 --dist loadfile --all "$@"
+        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all "$@"
         ;;
     check)
         ruff check

@@ -232,7 +232,7 @@ def test_run_after_run_planhat_has_what_pendo_counts(
     assert held(sides.planhat) == found
 
 
-@pytest.mark.sampled(10, 2)
+@pytest.mark.sampled(10, 1)
 def test_five_runs_each_killed_before_end_with_what_pendo_counts(number: int, sides: Sides) -> None:
     kills = random.Random(number)
     in_doubt = ("assume_sent", "resend")[number % 2]
