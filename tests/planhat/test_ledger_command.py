@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner
 from target_planhat.client import PlanhatClient
-from target_planhat.ledger import database
+from target_planhat.ledger import dialects
 from target_planhat.masking import masked
 from target_planhat.target import TargetPlanhat
 
@@ -412,13 +412,13 @@ def test_nothing_of_a_forgotten_person_stays_readable_in_the_file(
 ) -> None:
     if either_ledger == "postgresql":
         pytest.skip("when removed rows leave its files is PostgreSQL's to say")
-    tune = database._tune  # noqa: SLF001 - its settings, and one that other builds of SQLite have
+    tune = dialects.tune  # its settings, and one that other builds of SQLite have
 
     def leave_behind(connection: t.Any, record: t.Any) -> None:
         tune(connection, record)
         connection.execute("PRAGMA secure_delete = OFF")
 
-    monkeypatch.setattr(database, "_tune", leave_behind)
+    monkeypatch.setattr(dialects, "tune", leave_behind)
     target.planhat.world.add(
         "endusers",
         {"externalId": "xyzzy-1", "email": "xyzzy@acme.example", "companyId": "extid-acme"},

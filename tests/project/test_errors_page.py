@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
 # calls whose texts are shown to the user, beside those of classes that end in Error
 _CALLS = {"warning", "error", "once", "_fail", "__init__", "Rejection", "Unmatched", "ValueProblem"}
 # modules whose functions return or yield such texts
-_TEXTS = {"problems", "pipelines", "known", "database", "placing", "matching"}
+_TEXTS = {"problems", "pipelines", "known", "database", "dialects", "placing", "matching"}
 # modules of which each longer text is shown
 _WORDED = {
     *("aggregations", "answers", "bulk", "creation", "delivery", "figures", "items", "matching"),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from target_planhat.errors import NoLedgerError, TargetError
-from target_planhat.ledger import tables
+from target_planhat.ledger import dialects, tables
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,19 +40,6 @@ PATIENCE_SECONDS = 5.0
 """A wait for others that is longer is told of."""
 BEAT_SECONDS = 5.0
 """How often a connection is asked whether it is still there, while posts are under way."""
-# A network that is gone must show before others take the claims of this run for lost
-_NETWORK = {
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
-_DRIVERS = {
-    "sqlite": "sqlite",
-    "sqlite+pysqlite": "sqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgresql+psycopg": "postgresql+psycopg",
-}
 
 
 class Database:
@@ -70,7 +57,7 @@ class Database:
         self, url: str, tenant_token: str, *, must_exist: bool = False, dry_run: bool = False
     ) -> None:
         self.dry_run = dry_run
-        self._url = _parsed(url)
+        self._url = dialects.parsed(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._writes = False
         self._beaten = time.monotonic()
@@ -78,8 +65,8 @@ class Database:
         with self._told():
             self._engine = sa.create_engine(self._place(must_exist), **self._options())
             if self._is_sqlite:
-                sa.event.listen(self._engine, "connect", _tune)
-                sa.event.listen(self._engine, "begin", _begin)
+                sa.event.listen(self._engine, "connect", dialects.tune)
+                sa.event.listen(self._engine, "begin", dialects.begin)
             dialect: t.Any = type(self._engine.dialect)
             self._by_position = dialect(paramstyle="qmark" if self._is_sqlite else "format")
             self.connection = self._engine.connect()
@@ -118,7 +105,7 @@ class Database:
     def _options(self) -> dict[str, t.Any]:
         if self._is_sqlite:
             return {"poolclass": sa.pool.StaticPool, "connect_args": {"timeout": 0}}
-        given = {name: n for name, n in _NETWORK.items() if name not in self._url.query}
+        given = {name: n for name, n in dialects.NETWORK.items() if name not in self._url.query}
         return {"poolclass": sa.pool.NullPool, "connect_args": given}
 
     def _prepare(self, must_exist: bool) -> None:  # noqa: FBT001 - the setting
@@ -181,7 +168,7 @@ class Database:
         try:
             yield
         except (DBAPIError, PendingRollbackError, ModuleNotFoundError, OSError) as error:
-            self._problem = self._problem or _said(self.shown, error)
+            self._problem = self._problem or dialects.said(self.shown, error)
             raise TargetError(self._problem) from None
 
     # Other runs
@@ -356,20 +343,6 @@ def _tell(why: str) -> None:
     logger.warning("Waiting for the ledger: %s", why)
 
 
-def _parsed(url: str) -> sa.URL:
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError):
-        parsed = sa.URL.create("none")
-    driver = _DRIVERS.get(parsed.drivername)
-    if driver is None or (driver == "sqlite" and parsed.query):
-        raise TargetError(
-            "setting `ledger_url` is not valid: allowed is sqlite:///FILE or "
-            "postgresql://USER:PASSWORD@HOST/DATABASE"
-        )
-    return parsed.set(drivername=driver)
-
-
 def _arranged(
     compiled: sa.Compiled, names: Sequence[str]
 ) -> Callable[[tuple[t.Any, ...]], tuple[t.Any, ...]]:
@@ -390,39 +363,3 @@ def _arranged(
 
     straight = order == list(range(len(names))) and not said
     return tuple if straight else arranged
-
-
-def _tune(connection: t.Any, record: t.Any) -> None:
-    """Take a SQLite file for this process alone, and let SQLAlchemy begin its transactions."""
-    del record
-    connection.isolation_level = None
-    # kept from the first write on; gone with the process, however it ends
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    # a claim must be on disk before its post leaves, or a power cut could double it
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA temp_store = FILE")
-    connection.execute("PRAGMA cache_size = -65536")
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _said(shown: str, error: Exception) -> str:
-    """Put what the database says on one line, without its URL."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"{shown} needs {error.name}: install target-planhat[postgresql]"
-    if isinstance(error, OSError):
-        return f"{shown} cannot be made: {error.strerror}"
-    if isinstance(error, OperationalError) and "locked" in str(error.orig):
-        return (
-            f"{shown} is in use by another run: one at a time (for several, set `ledger_url` to "
-            "PostgreSQL)"
-        )
-    reason = _first_line(error) if isinstance(error, DBAPIError) else "the connection broke"
-    return f"{shown} cannot be used: {reason}"
-
-
-def _first_line(error: DBAPIError) -> str:
-    return next(iter(str(error.orig).splitlines()), type(error.orig).__name__)
