@@ -118,7 +118,7 @@ def _at(now: datetime) -> Iterator[None]:
         yield
 
 
-@pytest.mark.sampled(50, 10)
+@pytest.mark.sampled(50, 5)
 def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) -> None:
     world, tap = killable.tap.pendo.world, killable.tap
     after = random.Random(number).randrange(killable.size)
@@ -152,7 +152,7 @@ def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) 
         assert asked <= len(finished) + WORKERS + 1
 
 
-@pytest.mark.sampled(24, 4)
+@pytest.mark.sampled(24, 3)
 def test_a_killed_run_of_many_small_reads_is_made_good_by_the_next(
     number: int, piecewise: Killable
 ) -> None:

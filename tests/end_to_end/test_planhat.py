@@ -265,7 +265,7 @@ def test_five_runs_each_killed_before_end_with_what_pendo_counts(number: int, si
     assert_settled(sides, last, in_doubt)
 
 
-@pytest.mark.sampled(40, 4)
+@pytest.mark.sampled(40, 2)
 def test_whatever_happens_in_between_planhat_ends_with_what_pendo_counts(
     number: int, sides: Sides
 ) -> None:

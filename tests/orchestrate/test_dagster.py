@@ -142,7 +142,11 @@ def test_dagster_takes_the_commands_that_the_page_shows(around: dict[str, str]) 
     assert "Validation successful" in done.stdout + done.stderr
 
 
-def test_a_back_fill_whose_workers_are_killed_ends_by_itself(folder: Path) -> None:
+def test_a_back_fill_whose_workers_are_killed_ends_by_itself(
+    folder: Path, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("all"):
+        pytest.skip("takes minutes: --all")
     file = folder.parent / "figures.json"
     options = ("--months", "1", "--apps", "2", "--workers", "2", "--kills", "1", "--seed", "7")
     done = run(
