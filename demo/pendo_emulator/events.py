@@ -109,7 +109,9 @@ class Activity:
         self._draws_per_hour = {
             source: events_per_day * share / 24 / _MEAN_BURST for source, share in SHARES.items()
         }
-        self._shards = {source: self._cut(rate) for source, rate in self._draws_per_hour.items()}
+        parts = {source: self._parts(rate) for source, rate in self._draws_per_hour.items()}
+        cut = {count: self._cut(count) for count in set(parts.values())}
+        self._shards = {source: cut[count] for source, count in parts.items()}
         self._starts = {
             source: [shard.first_id for shard in known] for source, known in self._shards.items()
         }
@@ -123,10 +125,13 @@ class Activity:
             for source, known in entities.items()
         }
 
-    def _cut(self, draws_per_hour: float) -> list[Shard]:
-        """Return the ranges; so many that an hour of one of them stays small at any rate."""
+    def _parts(self, draws_per_hour: float) -> int:
+        """Return how many ranges: so many that an hour of one of them stays small at any rate."""
+        return max(1, min(len(self.visitors) // 8, round(draws_per_hour / _DRAWS_PER_SHARD)))
+
+    def _cut(self, count: int) -> list[Shard]:
+        """Return so many ranges of visitors."""
         people = len(self.visitors)
-        count = max(1, min(people // 8, round(draws_per_hour / _DRAWS_PER_SHARD)))
         edges = [people * number // count for number in range(count + 1)]
         return [
             Shard(number, self.visitors[first].id, tuple(self._tickets(first, last)))

@@ -1,7 +1,9 @@
 """Knows the made-up product's accounts and visitors, and their metadata at any moment."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -75,8 +77,8 @@ class Person:
 class People:
     """All accounts and visitors, each sorted by id, code point by code point."""
 
-    accounts: list[Person]
-    visitors: list[Person]
+    accounts: tuple[Person, ...]
+    visitors: tuple[Person, ...]
     excluded: frozenset[str]
 
     def visitor(self, visitor_id: str) -> int | None:
@@ -88,13 +90,17 @@ class People:
         return _place(self.accounts, account_id)
 
 
-def _place(persons: list[Person], key: str) -> int | None:
+def _place(persons: Sequence[Person], key: str) -> int | None:
     place = bisect_left(persons, key, key=lambda person: person.id)
     return place if place < len(persons) and persons[place].id == key else None
 
 
+@lru_cache(maxsize=4)
 def make_people(seed: int, visitors: int, accounts: int, apps: tuple[int, ...]) -> People:
-    """Return the people of a world; `visitors` counts the identified ones."""
+    """Return the people of a world; `visitors` counts the identified ones.
+
+    Worlds of one size share them: nothing about them ever changes.
+    """
     account_ids = _account_ids(accounts)
     owners = [_account(seed, number, key, apps) for number, key in enumerate(account_ids)]
     ids = _visitor_ids(seed, visitors)
@@ -104,8 +110,8 @@ def make_people(seed: int, visitors: int, accounts: int, apps: tuple[int, ...]) 
     return People(_by_id(owners), _by_id(persons), excluded)
 
 
-def _by_id(persons: list[Person]) -> list[Person]:
-    return sorted(persons, key=lambda person: person.id)
+def _by_id(persons: list[Person]) -> tuple[Person, ...]:
+    return tuple(sorted(persons, key=lambda person: person.id))
 
 
 def _account_ids(count: int) -> list[str]:

@@ -33,7 +33,10 @@ def test_the_usage_job_fills_the_warehouse_and_planhat_and_doubles_nothing(folde
     report = last_report(folder)
     assert report["sent"] > 0
     for rule in report["rules"]:
-        assert rule["received"] == rows.get(rule["stream"], (rule["received"],))[0]
+        received = rule["received"]
+        loaded = rows.get(rule["stream"], (received,))[0]
+        # the warehouse is filled first: an hour may have settled in between
+        assert loaded <= received <= loaded * 1.1
 
     second = run(folder, *MELTANO, "run", "usage")
     assert second.returncode == 0, second.stdout + second.stderr

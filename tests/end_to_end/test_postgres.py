@@ -78,7 +78,7 @@ def test_sums_equal_after_every_kind_of_run(tap: TapRunner, warehouse: Warehouse
 
 def test_a_run_that_changes_nothing_changes_nothing(tap: TapRunner, warehouse: Warehouse) -> None:
     first = tap.run(**SETTINGS)
-    warehouse.load(first)
+    warehouse.load(first, validate=True)
     schemas = [m["stream"] for m in first if m["type"] == "SCHEMA"]
     tables = [name for name in schemas if name != "sync_windows"]
     counts = {name: warehouse.rows(f"select count(*) from {name}") for name in tables}
@@ -130,7 +130,7 @@ def test_values_of_any_type_load(tap: TapRunner, warehouse: Warehouse) -> None:
         for n, answer in enumerate(answers)
     )
     select = ("poll_events", "visitors")
-    warehouse.load(tap.run(select=select, start_date="2026-03-11"))
+    warehouse.load(tap.run(select=select, start_date="2026-03-11"), validate=True)
     found = warehouse.rows(
         "select poll_response from poll_events where poll_id = 'any' order by browser_time"
     )

@@ -86,7 +86,7 @@ def test_texts_with_nul_load_and_keep_their_ids_apart(
     warned = [r.getMessage() for r in caplog.records if "U+0000" in r.getMessage()]
     assert len(warned) == 1
     assert warned[0].startswith("feature_events: ")
-    warehouse.load(output)
+    warehouse.load(output, validate=True)
     assert warehouse.rows("select count(*) from feature_events") == [(len(records),)]
 
 
@@ -124,7 +124,7 @@ def test_no_stream_hands_nul_on(
     own_rows = {row.name for row in CATALOG if not isinstance(row, WITHOUT_NEW_FIELDS)}
     odd_streams = {each["stream"] for each in records if '"new' in json.dumps(each["record"])}
     assert odd_streams >= own_rows - LEFT_OUT
-    warehouse.load(output)
+    warehouse.load(output, validate=True)
 
 
 @pytest.fixture

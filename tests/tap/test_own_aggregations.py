@@ -281,7 +281,7 @@ def test_a_value_that_a_given_schema_cannot_hold_may_be_null(
     schema = {"properties": {"plan": {"type": "string"}, "accounts": {"type": "boolean"}}}
     output = tap.run(aggregations=[{**SNAPSHOT, "schema": schema}], select=("plans",))
     assert schema_of(output, "plans")["accounts"] == {"type": ["boolean", "null"]}
-    warehouse.load(output)
+    warehouse.load(output, validate=True)
     ((kept,),) = warehouse.rows("select sum((extra->>'accounts')::int) from plans")
     assert kept == tap.pendo.world.count("accounts")
 
