@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import blocks
-from tests.end_to_end.meltano import ROOT, project, run
+from tests.end_to_end.meltano import ROOT, delivered, project, run
 
 if t.TYPE_CHECKING:
     from pendo_emulator.server import Emulator
@@ -108,6 +108,13 @@ def test_a_piece_has_figures_and_its_check_sees_what_is_lost(
     assert empty["passed"]
 
 
+def test_a_pool_of_more_slots_than_share_the_limit_is_refused(around: dict[str, str]) -> None:
+    [refused] = in_dagster(around, "crowd")
+    assert refused["failed"] == (
+        "pool pendo_acme has a limit of 5, acme has 4 workers: run python -m orchestrate pools"
+    )
+
+
 def test_a_mistake_in_the_file_is_one_line_and_exit_code_1(around: dict[str, str]) -> None:
     file = Path(around["PENDO_CONNECTIONS"])
     file.write_text(file.read_text().replace('"schema"', '"scheme"'))
@@ -140,6 +147,25 @@ def test_dagster_takes_the_commands_that_the_page_shows(around: dict[str, str]) 
         )
         assert done.returncode == 0, done.stderr[-3000:]
     assert "Validation successful" in done.stdout + done.stderr
+
+
+def test_a_schedule_fires_and_fills_planhat(folder: Path, request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("all"):
+        pytest.skip("takes minutes: --all")
+    done = run(
+        folder,
+        str(PYTHON),
+        str(SCRIPT.with_name("firing.py")),
+        str(folder / "dagster"),
+        PYTHONPATH=str(ROOT),
+        MELTANO_PROJECT_ROOT=str(folder),
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith('{"started"')]
+    found = json.loads(line)
+    assert found["started"]["__typename"] == "ScheduleStateResult"
+    assert found["status"] == ["SUCCESS"]
+    assert delivered(done.stdout)["all companies"].activities > 0
 
 
 def test_a_back_fill_whose_workers_are_killed_ends_by_itself(

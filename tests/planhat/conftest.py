@@ -12,6 +12,7 @@ from planhat_emulator.world import World
 from target_planhat import target as target_module
 from target_planhat import transport
 from target_planhat.client import PlanhatClient
+from target_planhat.ledger.database import Database
 
 from tests.planhat.running import TargetRunner
 
@@ -124,6 +125,13 @@ def ledger_in_postgres(postgres: Server) -> str:
         connection.execute(f"create schema {schema}".encode())
     place = f"{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}"
     return f"postgresql://{place}/{postgres.database}?options=-csearch_path%3D{schema}"
+
+
+@pytest.fixture
+def ledger_is_shared(target: TargetRunner, ledger_in_postgres: str) -> None:
+    """Let the target's ledger be in PostgreSQL, and the tables be made."""
+    target.config["ledger_url"] = ledger_in_postgres
+    Database(ledger_in_postgres, target.planhat.tenant_token).close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

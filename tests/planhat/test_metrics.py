@@ -96,6 +96,20 @@ def test_rows_of_events_are_summed_or_counted_by_day(
     assert values(target, external_id="acme") == [(D9, expected)]
 
 
+def test_a_sum_in_another_order_is_no_change(target: TargetRunner, either_ledger: str) -> None:
+    del either_ledger
+    scores = [0.1, 0.2, 0.3]
+    assert sum(scores) != sum(reversed(scores))
+    for hours, order in enumerate([scores, scores[::-1], [*scores, 1e-6]]):
+        rows = [health(score, at(hours), visitor_id=f"u{score}") for score in order]
+        target.run(
+            *daily(*rows, read=at(hours)),
+            **metric(aggregate="sum", value="score", on_change="resend"),
+        )
+
+    assert values(target) == [(D9, pytest.approx(0.6)), (D9, pytest.approx(0.600001))]
+
+
 @pytest.mark.parametrize(
     ("on_change", "expected"),
     [("delta", [5, 2]), ("resend", [5, 2, 7]), ("report", [5])],

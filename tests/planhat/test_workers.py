@@ -4,110 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import threading
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from target_planhat import delivery, transport
 from target_planhat import settings as target_settings
-from target_planhat.client import PlanhatClient
-from target_planhat.contributions import FATES
 from target_planhat.errors import TargetError
 from target_planhat.ledger import database, settling
 from target_planhat.ledger.directory import Directory
 from target_planhat.ledger.items import Items
 from target_planhat.ledger.known import Known
-from target_planhat.ledger_command import Wish
 from target_planhat.naming import Naming
 from target_planhat.preparation import Preparation
 
 from tests.planhat.ledgers import LATER, U2, feed, opened, whole
 from tests.planhat.promises import Log
 from tests.planhat.running import NOW, day, event, record, schema
+from tests.planhat.workers import OF_U1, U1, Once, beside, grown, reasons, reported
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from target_planhat.run import Run
     from with_demo.postgres import Server
 
-    from tests.planhat.running import Message, Record, TargetRunner
+    from tests.planhat.running import TargetRunner
+    from tests.planhat.workers import Call
 
-U1 = ("u1", "Export", "2026-03-09")
-OF_U1 = event(day(9, 9), "u1")
 EARLIER = NOW - timedelta(hours=1)
-Call = t.Callable[..., t.Any]
-
-
-@pytest.fixture
-def target(target: TargetRunner, ledger_in_postgres: str) -> TargetRunner:
-    """Give the target with its ledger in PostgreSQL, and the tables made."""
-    target.config["ledger_url"] = ledger_in_postgres
-    database.Database(ledger_in_postgres, target.planhat.tenant_token).close()
-    return target
-
-
-def grown(count: int, *more: Message) -> list[Message]:
-    """Input of a later read, in which u2 has this many events."""
-    return whole(event(day(9, 8), count=count, read=LATER), *more, read=LATER)
-
-
-def reported(run: Run, target: TargetRunner) -> Record:
-    """Let a run report; the figures of its rule."""
-    run.report("done", None)
-    [rule] = json.loads((target.folder / "reports" / "latest.json").read_text())["rules"]
-    assert rule["received"] == sum(rule[fate] for fate in FATES)
-    return t.cast("Record", rule)
-
-
-def reasons(rule: Record, fate: str) -> list[str]:
-    """Give the reasons of a fate."""
-    return [each["reason"] for each in rule["reasons"] if each["fate"] == fate]
-
-
-class Once:
-    """Lets something happen once: before, or after, a method is called for the first time."""
-
-    def __init__(self, real: Call, then: Callable[[], t.Any], *, after: bool = False) -> None:
-        self._real, self._then, self._after = real, then, after
-        self._left = 1
-
-    def __call__(self, *given: t.Any, **more: t.Any) -> t.Any:
-        """Call it."""
-        now, self._left = self._left, 0
-        if now and not self._after:
-            self._then()
-        found = self._real(*given, **more)
-        if now and self._after:
-            self._then()
-        return found
-
-    def __get__(self, one: t.Any, owner: type) -> Call:
-        return lambda *given, **more: self(one, *given, **more)
-
-
-@contextlib.contextmanager
-def beside(step: Callable[[], t.Any], server: Server) -> t.Iterator[Callable[[], bool]]:
-    """Run something in a thread; what is given waits until it is over, or waits for a lock."""
-    with ThreadPoolExecutor(1) as pool, server.connect() as connection:
-        connection.autocommit = True
-        started: list[t.Any] = []
-
-        def proceed() -> bool:
-            started.append(pool.submit(step))
-            while not (
-                started[0].done()
-                or connection.execute("select 1 from pg_locks where not granted").fetchone()
-            ):
-                pass
-            return bool(started[0].done())
-
-        yield proceed
-        for one in started:
-            one.result()
+pytestmark = pytest.mark.usefixtures("ledger_is_shared")
 
 
 # Posts
@@ -202,135 +124,6 @@ def test_what_another_run_has_sent_is_not_judged_any_more(
 
     target.run(*whole(event(day(9, 8), "u9", 6, read=LATER), read=LATER))
     assert target.sums == {new: 6}
-
-
-@pytest.mark.parametrize("in_doubt", ["assume_sent", "resend"])
-def test_claims_of_a_run_whose_connection_broke_are_in_doubt_for_another(
-    in_doubt: str, target: TargetRunner, postgres: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "BEAT_SECONDS", 1000.0)  # it does not notice before its answer
-    target.config["in_doubt"] = in_doubt
-    with opened(target) as one:
-        feed(one, whole(event(day(9, 8), count=2)))
-
-        def meanwhile() -> None:
-            hang_up(postgres)
-            report = target.run(*grown(3))
-            assert (report["in_doubt"], report["sent"]) == (0, 1)
-            told = target.target().ledger(Wish())
-            assert ("taken as sent" in told) is (in_doubt == "assume_sent")
-            assert ("perhaps twice" in told) is (in_doubt == "resend")
-
-        monkeypatch.setattr(
-            one.client, "post_activities", Once(one.client.post_activities, meanwhile)
-        )
-        with pytest.raises(TargetError, match="the ledger in PostgreSQL"):
-            one.finish()
-
-    # its post has arrived after all
-    assert target.sums == {U2: 3 if in_doubt == "assume_sent" else 3 + 2}
-    target.run(*grown(3))
-    assert target.sums == {U2: 3 if in_doubt == "assume_sent" else 3 + 2}
-
-
-def test_a_run_that_lost_its_ledger_tries_no_post_again(
-    target: TargetRunner, postgres: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "BEAT_SECONDS", 0.0)
-    planhat, path = target.planhat, "/analytics/bulk"
-    planhat.faults.add({"kind": "status", "status": 429, "path": path, "times": None})
-    stopped = threading.Event()
-
-    def wait(host: t.Any, details: t.Any) -> None:
-        del details
-        if not stopped.is_set():
-            hang_up(postgres)
-            while not host.stopped:
-                pass
-            stopped.set()
-
-    monkeypatch.setattr(transport.Host, "_wait", wait)
-    target.run(*whole(event(day(9, 8), count=2)))
-
-    assert "the ledger in PostgreSQL" in str(target.error)
-    assert stopped.wait(30)
-    assert planhat.calls.counts[path, "POST"] <= 2
-
-
-def hang_up(server: Server) -> None:
-    """End all connections to PostgreSQL."""
-    with server.connect() as connection:
-        connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname is not null and pid <> pg_backend_pid()"
-        )
-
-
-class Crash(Exception):  # noqa: N818 - not an error of the target
-    """The process is gone."""
-
-
-def crash(*_: t.Any) -> t.NoReturn:
-    """End."""
-    raise Crash
-
-
-def claimed(target: TargetRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave a claim of a run that is over: 2 of u2."""
-    with monkeypatch.context() as patch, contextlib.suppress(Crash):
-        patch.setattr(PlanhatClient, "post_activities", crash)
-        target.run(*whole(event(day(9, 8), count=2)))
-
-
-def test_of_two_runs_that_find_a_claim_one_takes_it_on(
-    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target.config["in_doubt"] = "resend"
-    claimed(target, monkeypatch)
-    with opened(target) as one, opened(target) as other:
-
-        def meanwhile() -> None:
-            feed(other, grown(3))
-            other.finish()
-            assert target.sums == {}
-            assert reasons(reported(other, target), "waiting") == ["another run is posting it"]
-
-        monkeypatch.setattr(Items, "left_of", Once(Items.left_of, meanwhile, after=True))
-        one.finish()
-    assert target.sums == {U2: 3}
-    [rule] = json.loads(target.target().ledger(Wish(), "json"))["rules"]
-    assert rule["perhaps_twice"] == {"items": 1, "amount": 2}
-
-
-def test_a_claim_that_was_taken_on_by_a_run_that_ends_is_taken_on_by_the_next(
-    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claimed(target, monkeypatch)
-    with monkeypatch.context() as patch, contextlib.suppress(Crash):
-        patch.setattr(delivery.Delivery, "_doubt", crash)
-        target.run()
-    report = target.run(*grown(3))
-    assert report["sent"] == 1
-    assert target.sums == {U2: 1}
-    [rule] = json.loads(target.target().ledger(Wish(), "json"))["rules"]
-    assert rule["assumed_sent"] == {"items": 1, "amount": 2}
-
-
-def test_a_dry_run_leaves_alone_what_another_run_posts(
-    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with opened(target) as one:
-        feed(one, whole(event(day(9, 8), count=2)))
-
-        def meanwhile() -> None:
-            report = target.run(*grown(3), dry_run=True)
-            assert report["waiting"] == 1
-
-        monkeypatch.setattr(
-            one.client, "post_activities", Once(one.client.post_activities, meanwhile)
-        )
-        one.finish()
-    assert target.sums == {U2: 2}
 
 
 # What comes in
@@ -441,30 +234,3 @@ def test_an_end_user_is_created_by_one_of_two_runs(
 
 
 # By hand
-
-
-def test_what_is_settled_by_hand_leaves_alone_what_a_run_posts(
-    target: TargetRunner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claimed(target, monkeypatch)
-    by_hand = lambda **wish: target.target().ledger(Wish(**wish))  # noqa: E731 - a call
-    with opened(target) as one:
-        feed(one, whole(event(day(9, 8), count=2), OF_U1, event(day(9, 8), "nobody", 4)))
-
-        def meanwhile() -> None:
-            left = "1 items that a run is posting now are left as they are"
-            assert left in by_hand(arrived="all")
-            assert left in by_hand(lost="all")
-            assert "1 items (4) parked: given up" in by_hand(drop_parked="all")
-            looked = by_hand()
-            assert "1  being posted: a run that is under way posts it" in looked
-            assert "no answer came" not in looked
-            with pytest.raises(TargetError, match="runs are under way"):
-                by_hand(forget="u2")
-
-        monkeypatch.setattr(
-            one.client, "post_activities", Once(one.client.post_activities, meanwhile)
-        )
-        one.finish()
-    assert target.sums == {U1: 1}
-    assert "u" in by_hand(forget="u2")

@@ -6,6 +6,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from target_planhat.ledger.amounts import differ, is_more
 from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import items, touched
 
@@ -79,14 +80,15 @@ class Figures:
         c = items.c
         more = c.sent + c.written_off - c.wanted
         statement = sa.select(sa.func.coalesce(sa.func.sum(more), 0)).where(
-            _of(rule_id), c.posts > 0, more > 0
+            _of(rule_id), c.posts > 0, is_more(more, c.wanted)
         )
         return float(self._db.execute(statement).scalar_one())
 
     def changed(self, rule_id: int) -> int:
         """Count values that are not what was sent any more."""
         c = items.c
-        statement = sa.select(sa.func.count()).where(_of(rule_id), c.posts > 0, c.sent != c.wanted)
+        now_other = [_of(rule_id), c.posts > 0, differ(c.wanted, c.sent)]
+        statement = sa.select(sa.func.count()).where(*now_other)
         return int(self._db.execute(statement).scalar_one())
 
     def matching(self, rule_id: int) -> tuple[int, int]:

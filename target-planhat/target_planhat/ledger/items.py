@@ -7,6 +7,7 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
+from target_planhat.ledger.amounts import differ, is_more
 from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import facts, items, totals
 
@@ -19,8 +20,6 @@ if t.TYPE_CHECKING:
 
 _BLOCK = 5000
 _ADDITIVE = frozenset({"sum", "count"})
-# Amounts are sums of floats
-_TOLERANCE = 1e-9
 
 
 class Item(t.NamedTuple):
@@ -286,7 +285,7 @@ def is_open(rule: Rule) -> sa.ColumnElement[bool]:
     """
     c = items.c
     lacking = c.wanted - c.sent - c.written_off
-    more = lacking > _TOLERANCE * (1 + sa.func.abs(c.wanted))
+    more = is_more(lacking, c.wanted)
     # a first value is sent whatever it is, also 0 or below, unless it was given up
     kept = sa.or_(c.written_off == 0, c.written_off != c.wanted)
     first = sa.and_(c.posts == 0, c.records > 0, kept)
@@ -295,7 +294,7 @@ def is_open(rule: Rule) -> sa.ColumnElement[bool]:
     if is_added(rule):
         return more if rule.combine in _ADDITIVE else sa.or_(more, first)
     if rule.on_change == "resend":
-        changed = sa.and_(c.posts > 0, c.wanted != c.sent)
+        changed = sa.and_(c.posts > 0, differ(c.wanted, c.sent))
         return sa.or_(first, changed)
     return first
 
@@ -305,5 +304,5 @@ def _is_open_after(rule: Rule) -> sa.ColumnElement[bool]:
     c = items.c
     if is_added(rule):
         lacking = c.wanted - c.sent - c.claimed - c.written_off
-        return lacking > _TOLERANCE * (1 + sa.func.abs(c.wanted))
-    return c.wanted != c.claimed if rule.on_change == "resend" else sa.false()
+        return is_more(lacking, c.wanted)
+    return differ(c.wanted, c.claimed) if rule.on_change == "resend" else sa.false()

@@ -6,6 +6,7 @@ import typing as t
 
 import sqlalchemy as sa
 
+from target_planhat.ledger.amounts import is_more
 from target_planhat.ledger.locks import Locks
 from target_planhat.ledger.tables import copies, forgotten, items, objects, people, runs
 
@@ -17,8 +18,6 @@ CLAIMED = "the run that posted it ended before the answer came"
 POSTING = "a run that is under way posts it"
 ASSUMED = "nobody knows whether it arrived; taken as sent"
 _LAST_RUNS = 5
-# Amounts are sums of floats
-_TOLERANCE = 1e-9
 
 
 class State(t.NamedTuple):
@@ -107,8 +106,8 @@ class Overview:
         """Sum up what Planhat has of sums above what Pendo says now."""
         c = items.c
         more = c.sent + c.written_off - c.wanted
-        above = more > _TOLERANCE * (1 + sa.func.abs(c.wanted))
-        return self._sum(rule, more, sa.and_(c.posts > 0, above, sa.literal(rule.is_added)))
+        above = sa.and_(c.posts > 0, is_more(more, c.wanted), sa.literal(rule.is_added))
+        return self._sum(rule, more, above)
 
     def _sum(
         self, rule: KnownRule, amount: sa.ColumnElement[float], chosen: sa.ColumnElement[bool]
