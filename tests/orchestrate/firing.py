@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestrate.connections import FILE, ROOT
+from orchestrate.connections import FILE
 from orchestrate.trial.server import dagster
 
 SCHEDULE = "acme_increments_planhat_schedule"
@@ -24,7 +24,7 @@ START = """mutation ($name: String!) { startSchedule(scheduleSelector: {
     scheduleName: $name}) { __typename ... on PythonError { message } } }"""
 
 home = Path(sys.argv[1])
-planhat = ("tenant_token", "api_token", "analytics_url", "api_url")
+urls, tokens = ("analytics_url", "api_url"), ("tenant_token", "api_token")
 tenant = {
     "name": "acme",
     "schema": "acme",
@@ -34,19 +34,20 @@ tenant = {
     },
     "increments": {"schedule": "* * * * *", "into": ["target-planhat"]},
     "planhat": {
-        "settings": {"ledger_url": f"sqlite:///{home / 'ledger.db'}"},
-        "secrets": {name: f"ACME_{name.upper()}" for name in planhat},
+        "settings": {name: os.environ[f"TARGET_PLANHAT_{name.upper()}"] for name in urls},
+        "secrets": {name: f"ACME_{name.upper()}" for name in (*tokens, "ledger_url")},
     },
 }
 home.mkdir()
 (home / "connections.json").write_text(json.dumps({"tenants": [tenant]}))
-shutil.copy(ROOT / "orchestrate" / "dagster.yaml", home)
+shutil.copy(Path(__file__).parents[2] / "orchestrate" / "dagster.yaml", home)
 os.environ.update(
     {
         "DAGSTER_HOME": str(home),
         FILE: str(home / "connections.json"),
         "ACME_KEY": os.environ["TAP_PENDO_INTEGRATION_KEY"],
-        **{f"ACME_{n.upper()}": os.environ[f"TARGET_PLANHAT_{n.upper()}"] for n in planhat},
+        "ACME_LEDGER_URL": f"sqlite:///{home / 'ledger.db'}",
+        **{f"ACME_{n.upper()}": os.environ[f"TARGET_PLANHAT_{n.upper()}"] for n in tokens},
     }
 )
 over = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
