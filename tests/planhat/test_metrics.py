@@ -6,6 +6,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
+from target_planhat.ledger_command import Wish
 
 from tests.planhat.running import (
     EVENTS,
@@ -108,6 +109,19 @@ def test_a_sum_in_another_order_is_no_change(target: TargetRunner, either_ledger
         )
 
     assert values(target) == [(D9, pytest.approx(0.6)), (D9, pytest.approx(0.600001))]
+
+
+def test_a_sum_that_was_given_up_stays_so_in_another_order(target: TargetRunner) -> None:
+    scores = [0.1, 0.2, 0.3]
+    rule = metric(aggregate="sum", value="score", on_change="resend")
+    for hours, order in enumerate([scores, scores[::-1]]):
+        rows = [
+            health(score, at(hours), visitor_id=f"u{score}", account_id="unknown")
+            for score in order
+        ]
+        report = target.run(*daily(*rows, read=at(hours)), **rule)
+        assert report["parked"] == (0 if hours else 3)
+        target.target(**rule).ledger(Wish(drop_parked="all"))
 
 
 @pytest.mark.parametrize(

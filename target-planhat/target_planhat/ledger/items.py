@@ -287,7 +287,7 @@ def is_open(rule: Rule) -> sa.ColumnElement[bool]:
     lacking = c.wanted - c.sent - c.written_off
     more = is_more(lacking, c.wanted)
     # a first value is sent whatever it is, also 0 or below, unless it was given up
-    kept = sa.or_(c.written_off == 0, c.written_off != c.wanted)
+    kept = sa.or_(c.written_off == 0, differ(c.wanted, c.written_off))
     first = sa.and_(c.posts == 0, c.records > 0, kept)
     if rule.combine in _ADDITIVE:
         first = sa.and_(first, c.wanted != 0)
