@@ -23,6 +23,9 @@ _TICK = 0.5
 # the environment may name a proxy, which cannot know servers on this machine
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _LOCATION = "orchestrate.definitions"
+# a location that failed to load is LOADED too, with an error
+_LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries { loadStatus
+    locationOrLoadError { __typename ... on PythonError { message } } } } } }"""
 _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {selector: {
     repositoryLocationName: "orchestrate.definitions", repositoryName: "__repository__",
     jobName: $job}}) { __typename ... on LaunchRunSuccess { run { runId } } } }"""
@@ -111,10 +114,11 @@ def _wait(server: Dagster, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, KeyError):
-            found = server.query(
-                "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
-            )
-            if [each["loadStatus"] for each in found["locationEntries"]] == ["LOADED"]:
+            entries = server.query(_LOCATIONS)["locationEntries"]
+            for found in (each["locationOrLoadError"] for each in entries):
+                if found and "message" in found:
+                    raise RuntimeError(f"Dagster did not load {_LOCATION}: {found['message']}")
+            if [each["loadStatus"] for each in entries] == ["LOADED"]:
                 return
         time.sleep(_TICK)
     last = log.read_text(errors="replace").strip().splitlines()[-1:]
