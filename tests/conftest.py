@@ -61,7 +61,7 @@ def _garbage() -> Iterator[None]:
 @pytest.fixture
 def pendo() -> Iterator[Emulator]:
     """Serve a Pendo of its own for each test, with its clock at NOW."""
-    with serve(World(events_per_day=250)) as emulator:
+    with serve(World(events_per_day=250, visitors=800)) as emulator:
         emulator.clock.set(NOW.isoformat())
         yield emulator
 

@@ -10,7 +10,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_first_run_second_run_and_checks(folder: Path) -> None:
+def test_a_first_run_and_checks(folder: Path) -> None:
     pipe = (*MELTANO, "run", "tap-pendo", "target-postgres")
     first = run(folder, *pipe)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -18,13 +18,6 @@ def test_first_run_second_run_and_checks(folder: Path) -> None:
     assert len(rows) == 18
     assert {verdict for _, _, verdict in rows.values()} == {"equal"}
     assert all(now == new > 0 for now, new, _ in rows.values())
-
-    second = run(folder, *pipe)
-    assert second.returncode == 0
-    again = arrived(second.stdout)
-    assert {verdict for _, _, verdict in again.values()} == {"equal"}
-    # at most the events of an hour that has ended in between
-    assert all(new <= rows[name][0] / 10 for name, (_, new, _) in again.items())
 
     tested = run(folder, *MELTANO, "config", "test", "tap-pendo")
     assert "Plugin configuration is valid" in tested.stdout + tested.stderr

@@ -40,6 +40,10 @@ def test_the_usage_job_fills_the_warehouse_and_planhat_and_doubles_nothing(folde
 
     second = run(folder, *MELTANO, "run", "usage")
     assert second.returncode == 0, second.stdout + second.stderr
+    loaded_again = arrived(second.stdout)
+    assert {verdict for _, _, verdict in loaded_again.values()} == {"equal"}
+    # at most the events of an hour that has ended in between
+    assert all(new <= rows[name][0] / 10 for name, (_, new, _) in loaded_again.items())
     again = delivered(second.stdout)["all companies"]
     # at most what an hour that has settled in between brings
     assert again.new_activities <= everything.activities / 10

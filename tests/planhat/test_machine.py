@@ -446,7 +446,7 @@ def test_planhat_has_what_the_model_says_after_any_runs(
         run_state_machine_as_test(
             Runs,
             settings=settings(
-                max_examples=500 if many else 8,
+                max_examples=500 if many else 5,
                 stateful_step_count=40 if many else 20,
                 derandomize=True,
                 phases=[Phase.generate, Phase.shrink] if many else [Phase.generate],

@@ -116,7 +116,7 @@ def test_all_people_share_one_timestamp(tap: TapRunner) -> None:
 
 
 def test_pages_of_visitors_are_incomplete(tap: TapRunner) -> None:
-    output = tap.run(select=("visitors",), page_size=500)
+    output = tap.run(select=("visitors",), page_size=125)
     ids = [r["visitor_id"] for r in output.records("visitors")]
     assert len(ids) == len(set(ids)) == tap.pendo.world.count("visitors")
     assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] > 6
