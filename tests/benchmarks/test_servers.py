@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import typing as t
 
@@ -182,7 +183,8 @@ def test_programs_are_told_apart_while_they_run(tmp_path: Path) -> None:
     large = "kept = bytearray(50_000_000)\n"
     busy.write_text(large + "sum(range(8_000_000))")
     idle.write_text(large + "import time; time.sleep(0.3)")
-    both = ["sh", "-c", f"{sys.executable} {busy} & {sys.executable} {idle}; wait"]
+    first, second = (shlex.join([sys.executable, str(file)]) for file in (busy, idle))
+    both = ["sh", "-c", f"{first} & {second}; wait"]
 
     took = watched(both, ["busy", "idle"], tmp_path, os.environ)
 
