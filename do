@@ -1,5 +1,5 @@
 #!/bin/sh
-# The few commands that everyone uses; `./do` alone lists them.
+# The commands of the project: `./do` lists those that everyone uses, `./do dev` the others.
 set -eu
 cd "$(dirname "$0")"
 
@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 wheels=${WHEELS:-}
 venv=.venv${wheels:+-wheels}
 
-# One virtual environment with everything, made anew when a project file changes.
+# One virtual environment with everything, made again when a project file changes.
 install() {
     stamp=$venv/.installed
     if [ -f "$stamp" ] && [ -z "$(find pyproject.toml */pyproject.toml constraints.txt ${wheels:+"$wheels"} -newer "$stamp")" ]; then
@@ -53,49 +53,75 @@ install_release_tools() {
 
 usage() {
     cat <<'TXT'
+./do setup          the environment, with both plugins and the demo
 ./do demo           Pendo (emulated) into PostgreSQL (embedded), end to end
-./do demo-planhat   Pendo into Planhat (both emulated), likewise
-./do test [ARGS]    the tests (ARGS go to pytest)
-./do test-all       the tests with the whole of their long matrices
+./do demo planhat   Pendo into Planhat (both emulated), likewise
+./do test [ARGS]    the tests of both plugins, and of the way through Meltano (ARGS go to pytest)
+./do test-all       all tests, with the whole of their long matrices
 ./do check          lint, types, import floors, generated files
-./do format         format, and fix what can be fixed
-./do generate       write the generated tables and the golden catalogue anew
-./do bench [ARGS]   measure against peers (./do bench --help)
-./do scale [ARGS]   reckon what so many events and tenants take (./do scale --help)
-./do orchestrate COMMAND  any command in Dagster's environment, such as dagster dev -m orchestrate.definitions
-./do scale-out      a year of three apps through Dagster, its workers killed (./do scale-out --help)
-./do installs       all ways to install both plugins, with each Python that is here
-./do release        build the wheels and source archives of both plugins into dist/, and check them
-./do pins           resolve both constraints.txt anew
-./do run COMMAND    any command in the environment
+./do fix            format, fix what can be fixed, and write the generated files again
+./do dev            lists what is needed less often
+TXT
+}
+
+usage_of_dev() {
+    cat <<'TXT'
+./do dev run COMMAND      any command in the environment
+./do dev bench [ARGS]     measure against peers (./do dev bench --help)
+./do dev scale [ARGS]     calculate what a number of events and tenants takes (./do dev scale --help)
+./do dev orchestrate COMMAND  any command in Dagster's environment, such as dagster dev -m orchestrate.definitions
+./do dev scale-out        a year of three apps through Dagster, its workers killed (./do dev scale-out --help)
+./do dev test-sqlalchemy  the tests of target-planhat, with the newest SQLAlchemy that it takes
+./do dev installs         all ways to install both plugins, with each Python that is here
+./do dev release          build the wheels and source archives of both plugins into dist/, and check them
+./do dev pins             resolve both constraints.txt again
 TXT
 }
 
 command=${1:-help}
 [ $# -eq 0 ] || shift
+if [ "$command" = dev ]; then
+    command="dev ${1:-help}"
+    [ $# -eq 0 ] || shift
+fi
 case "$command" in
-    demo | demo-planhat | test | test-all | check | format | generate | bench | scale | orchestrate | scale-out | \
-        installs | release | pins | run) install ;;
-    install) install; exit ;;
+    demo | test | test-all | check | fix | "dev run" | "dev bench" | "dev scale" | "dev orchestrate" | \
+        "dev scale-out" | "dev test-sqlalchemy" | "dev installs" | "dev release" | "dev pins") install ;;
+    setup) install; exit ;;
+    dev*) usage_of_dev; [ "$command" = "dev help" ]; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
 esac
 PATH="$PWD/$venv/bin:$PATH"
 export PATH UV_COMPILE_BYTECODE=1
+# container images set it; then each start of a plugin would compile it again
+unset PYTHONDONTWRITEBYTECODE
 
 case "$command" in
-    demo) exec with-demo meltano --environment=demo run tap-pendo target-postgres ;;
-    demo-planhat) exec with-demo meltano --environment=demo run tap-pendo-for-planhat target-planhat ;;
-    # side by side, a file to a process: most of the time goes into waiting; in the order of their
-    # names, as files of few tests are often the long ones
-    test)
-        install_orchestrate
-        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@"
+    demo)
+        case "${1:-postgres}" in
+            postgres) set -- tap-pendo target-postgres ;;
+            planhat) set -- tap-pendo-for-planhat target-planhat ;;
+            *) echo "./do demo $1: must be ./do demo, or ./do demo planhat" >&2; exit 2 ;;
+        esac
+        exec with-demo meltano --environment=demo run "$@"
+        ;;
+    # side by side, a file to a process; in the order of their names, as files of few tests are often
+    # the long ones
+    test) exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" ;;
+    # the ledger with the SQLAlchemy that a plain install gets, and Meltano does not take
+    "dev test-sqlalchemy")
+        [ -x "$venv/sqlalchemy/bin/python" ] || python -m venv --without-pip "$venv/sqlalchemy"
+        grep -v '^sqlalchemy==' constraints.txt > "$venv/sqlalchemy/constraints.txt"
+        uv pip install -q --python "$venv/sqlalchemy/bin/python" --compile-bytecode \
+            -c "$venv/sqlalchemy/constraints.txt" "sqlalchemy>=2.1,<2.2" \
+            -e ./tap-pendo -e ./target-planhat -e ./demo --group dev
+        exec "$venv/sqlalchemy/bin/python" -m pytest -n 3 --dist loadfile tests/planhat "$@"
         ;;
     test-all)
         # pipx, as one of the ways to install
         install_release_tools
         install_orchestrate
-        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all "$@"
+        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests "$@"
         ;;
     check)
         ruff check
@@ -106,14 +132,17 @@ case "$command" in
         lint-imports --no-cache
         python docs/generate.py --check
         ;;
-    format) ruff check --fix; ruff format ;;
-    generate) exec python docs/generate.py ;;
-    bench)
+    fix)
+        ruff check --fix
+        ruff format
+        exec python docs/generate.py
+        ;;
+    "dev bench")
         case " $*" in *" --json"*) install_bench ;; esac
         exec python -m benchmarks "$@"
         ;;
-    scale) exec python -m benchmarks.scale "$@" ;;
-    orchestrate)
+    "dev scale") exec python -m benchmarks.scale "$@" ;;
+    "dev orchestrate")
         install_orchestrate
         DAGSTER_HOME=${DAGSTER_HOME:-$PWD/.meltano/dagster}
         export DAGSTER_HOME
@@ -122,15 +151,15 @@ case "$command" in
         PATH="$PWD/.venv/orchestrate/bin:$PATH"
         exec "$@"
         ;;
-    scale-out)
+    "dev scale-out")
         install_orchestrate
         exec with-demo --data .meltano/scale-out -- .venv/orchestrate/bin/python -m orchestrate.trial "$@"
         ;;
-    installs)
+    "dev installs")
         install_release_tools
         exec python -m tests.installs
         ;;
-    release)
+    "dev release")
         install_release_tools
         rm -rf dist
         for member in tap-pendo target-planhat; do
@@ -139,12 +168,12 @@ case "$command" in
         twine check --strict dist/*
         check-wheel-contents dist/*.whl
         ;;
-    pins)
+    "dev pins")
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
             --group dev --group meltano --group bench --group release -o constraints.txt
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             --group orchestrate -o orchestrate/constraints.txt
         ;;
-    run) exec "$@" ;;
+    "dev run") exec "$@" ;;
 esac

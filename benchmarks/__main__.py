@@ -13,7 +13,18 @@ import msgspec
 from benchmarks import figures, tables
 from benchmarks.documents import KEPT
 from benchmarks.running import ROOT, FailedError
-from benchmarks.suites import Options, growth, latency, many, memory, pipe, tap, target, units
+from benchmarks.suites import (
+    Options,
+    growth,
+    hourly,
+    latency,
+    many,
+    memory,
+    pipe,
+    tap,
+    target,
+    units,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,9 +39,10 @@ SUITES: dict[str, Callable[[Options], Iterator[Found]]] = {
     "target": target.measure,
     "pipe": pipe.measure,
     "growth": growth.measure,
+    "hourly": hourly.measure,
     "units": units.measure,
 }
-# where `./do bench` installs what draws
+# where `./do dev bench` installs what draws
 _DRAWING = ROOT / ".venv" / "bench" / "bin" / "python"
 
 
@@ -50,7 +62,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./do bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./do dev bench", description=__doc__)
     parser.add_argument(
         "--only",
         type=_names,
@@ -83,25 +95,25 @@ def _draw(file: Path) -> None:
     if _DRAWING.exists():
         subprocess.run([_DRAWING, "-m", "benchmarks.picture", file], cwd=ROOT, check=True)
     else:
-        print("no picture is drawn: `./do bench` installs what draws it", file=sys.stderr)
+        print("no picture is drawn: `./do dev bench` installs what draws it", file=sys.stderr)
 
 
 def _positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not number:
-        raise argparse.ArgumentTypeError("allowed is a whole number above 0")
+        raise argparse.ArgumentTypeError("it must be a whole number above 0")
     return number
 
 
 def _file(text: str) -> Path:
-    """Look at the file before anything is measured."""
+    """Check the file before anything is measured."""
     file = Path(text)
     if not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {file.parent}")
     try:
         figures.read(file)
     except (OSError, msgspec.MsgspecError):
-        raise argparse.ArgumentTypeError(f"{file} holds other things than figures") from None
+        raise argparse.ArgumentTypeError(f"{file} holds something else than figures") from None
     return file
 
 
@@ -109,12 +121,14 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     if unknown := [name for name in names if name not in SUITES]:
         allowed = ", ".join(SUITES)
-        raise argparse.ArgumentTypeError(f"no suite: {', '.join(unknown)}; allowed are {allowed}")
+        raise argparse.ArgumentTypeError(
+            f"not a suite: {', '.join(unknown)}; it must be one of {allowed}"
+        )
     return names
 
 
 def _measured(name: str, asked: argparse.Namespace) -> figures.Suite:
-    """Measure a suite; what is done is told on stderr, since it takes minutes."""
+    """Measure a suite; its progress goes to stderr, since it takes minutes."""
     full = asked.full or asked.only == ("growth",)
     options = Options(size=asked.size, rounds=asked.rounds, full=full)
     series: list[figures.Series] = []

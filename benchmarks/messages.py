@@ -72,7 +72,7 @@ def schemas() -> t.Iterator[Message]:
 
 
 def features() -> t.Iterator[Message]:
-    """Give the features, whose names activities tell."""
+    """Give the features; an activity is named after one."""
     for n in range(FEATURES):
         yield _record("features", {"id": feature_id(n), "app_id": APP, "name": f"Feature {n}"})
 
@@ -135,13 +135,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--together", type=int, default=3, help="rows that are one activity")
+    parser.add_argument("--later", type=int, default=0, help="days by which all is later")
     asked = parser.parse_args()
     write = sys.stdout.buffer.write
     for message in (*schemas(), *features()):
         write(_encode(message) + b"\n")
     sizes = days(asked.rows)
     prepared = {size: b"".join(day(size, asked.together)) for size in set(sizes)}
-    start = END.date() - timedelta(days=len(sizes))
+    start = END.date() + timedelta(days=asked.later - len(sizes))
     for number, size in enumerate(sizes):
         date = start + timedelta(days=number)
         lines = prepared[size].replace(_DATE, date.isoformat().encode())

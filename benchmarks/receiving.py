@@ -16,7 +16,7 @@ BULK, METRICS, COUNTS = f"/analytics/bulk/{TOKEN}", f"/dimensiondata/{TOKEN}", "
 
 
 class Activity(msgspec.Struct):
-    """What is looked at of an activity."""
+    """The fields of an activity that are read."""
 
     action: str
     date: str
@@ -44,7 +44,7 @@ class Received:
             self._counts["events"] += events
 
     def taken(self) -> dict[str, int]:
-        """Give the counts, and begin anew."""
+        """Give the counts, and begin again at 0."""
         with self._lock:
             found, self._counts = self._counts, dict.fromkeys(self._counts, 0)
             return found

@@ -31,7 +31,7 @@ class Run:
 
 
 class FailedError(Exception):
-    """A program ended with an error; the message has what it said last."""
+    """A program ended with an error; the message has the last lines that it wrote."""
 
 
 def program(module: str, *arguments: object) -> list[str]:

@@ -9,7 +9,7 @@ from benchmarks.figures import BARE, CEILING, PLAIN, Series, Suite, spread
 from benchmarks.verdicts import verdicts
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from benchmarks.figures import Amount, Suites
     from benchmarks.running import Run
@@ -22,8 +22,10 @@ class Table(t.NamedTuple):
     lines: Sequence[tuple[str, ...]]
 
 
-# where the clock counts, since there is waiting; elsewhere it is CPU
-_BY_CLOCK = ("latency", "target", "pipe")
+_CLOCK: dict[str, Callable[[Run], float]] = {"by the clock": lambda run: run.wall}
+_CPU: dict[str, Callable[[Run], float]] = {"by CPU": lambda run: run.cpu}
+# the clock counts where there is waiting, and CPU elsewhere
+_MEASURES = {"latency": _CLOCK, "target": _CLOCK | _CPU, "pipe": _CLOCK}
 # from here on digits behind the point say nothing
 _MANY = 20
 _RATES = ("with", "program", "rows", "rows per CPU s", "rows per s", "peak MB")
@@ -36,7 +38,7 @@ def of_suite(name: str, suite: Suite) -> Table:
     """Give a suite's table, with the machine's noise: the slowest and the fastest run."""
     if name == "units":
         return Table(_AMOUNTS, [_amount(one) for one in suite.amounts])
-    return _growth(suite) if name == "growth" else _rates(suite, by_clock=name in _BY_CLOCK)
+    return _growth(suite) if name == "growth" else _rates(suite, _MEASURES.get(name, _CPU))
 
 
 def _amount(one: Amount) -> tuple[str, ...]:
@@ -53,13 +55,10 @@ def of_verdicts(suites: Suites) -> Table:
     return Table(_VERDICTS, lines)
 
 
-def _rates(suite: Suite, *, by_clock: bool) -> Table:
-    def seconds(run: Run) -> float:
-        return run.wall if by_clock else run.cpu
-
+def _rates(suite: Suite, measures: Mapping[str, Callable[[Run], float]]) -> Table:
     peers = [p for p in (PLAIN, BARE) if any(one.contender == p for one in suite.series)]
-    unit = "by the clock" if by_clock else "by CPU"
-    titles = (*_RATES, *(f"x {peer}, {unit}" for peer in peers))
+    ratios = [(peer, unit) for unit in measures for peer in peers]
+    titles = (*_RATES, *(f"x {peer}, {unit}" for peer, unit in ratios))
     lines = [
         (
             one.case,
@@ -68,7 +67,7 @@ def _rates(suite: Suite, *, by_clock: bool) -> Table:
             _rate(one, lambda run: run.cpu),
             _rate(one, lambda run: run.wall),
             f"{one.peak:,.0f}",
-            *(_against(suite.find(one.case, peer), one, seconds) for peer in peers),
+            *(_against(suite.find(one.case, peer), one, measures[unit]) for peer, unit in ratios),
         )
         for one in suite.series
     ]
@@ -113,7 +112,7 @@ def _against(other: Series | None, one: Series, seconds: Callable[[Run], float])
 
 
 def text(table: Table) -> str:
-    """Write a table for the terminal; figures stand to the right."""
+    """Write a table for the terminal; figures are aligned to the right."""
     rows = [table.titles, *table.lines]
     widths = [max(len(row[at]) for row in rows) for at in range(len(table.titles))]
     head, *body = (

@@ -37,7 +37,7 @@ class Watched:
 def watched(
     command: Sequence[str], names: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> Watched:
-    """Run a program that starts others; those whose command has one of the names are told apart.
+    """Run a program that starts others; those whose command has one of the names are counted apart.
 
     Linux only: it reads /proc, often enough that a program lacks its last 20 ms at most.
 
@@ -102,7 +102,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def _name(pid: int, names: Sequence[str]) -> str:
-    """Find the name that stands last in a command: Meltano's has those of its plugins behind it."""
+    """Find the name that comes last in a command: Meltano's has those of its plugins behind it."""
     try:
         words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[:2]
     except OSError:

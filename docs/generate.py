@@ -15,7 +15,6 @@ import textwrap
 import typing as t
 from pathlib import Path
 
-import yaml
 from hub_definitions import OVERLAY, Rule, choices, definitions, json_type, kind, meltano_kind
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
@@ -24,22 +23,21 @@ from pendo_emulator.world import World
 from planhat_emulator.knobs import Knobs
 from stream_pages import diagrams, sections
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Derived
+from tap_pendo.catalog.stream_specs import ChildSpec
 from tap_pendo.tap import TapPendo
-from target_planhat.streams import EVENT_STREAMS
+from target_planhat.config.pendo_streams import EVENT_STREAMS
 from target_planhat.target import TargetPlanhat
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from singer_sdk.plugin_base import PluginBase
-    from tap_pendo.objects import Kind
+    from tap_pendo.catalog.stream_specs import StreamSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
 GOLDEN = "tests/golden/catalog.json"
 DOCUMENTS = (
-    "README.md",
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
@@ -65,7 +63,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     for path, text in stale.items():
         name = path.relative_to(root)
         if options.check:
-            print(f"{name} is stale: run ./do generate", file=sys.stderr)  # noqa: T201 - the answer
+            print(f"{name} is stale: run ./do fix", file=sys.stderr)  # noqa: T201 - the answer
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -88,7 +86,7 @@ def documents(root: Path) -> dict[Path, str]:
         "event streams of target-planhat": event_stream_table(),
         **measured(),
     }
-    in_yaml = {"select of tap-pendo": selection()}
+    in_yaml = {}
     for name, plugin in PLUGINS.items():
         in_markdown[f"settings of {name}"] = setting_table(own(plugin))
         in_yaml[f"settings of {name}"] = setting_list(every(plugin))
@@ -96,7 +94,7 @@ def documents(root: Path) -> dict[Path, str]:
     for name in DOCUMENTS:
         found[root / name] = filled(_content(root / name), "<!-- {} -->", in_markdown)
     found[root / PROJECT] = filled(_content(root / PROJECT), "# {}", in_yaml)
-    hub = definitions(_content(root / OVERLAY), abouts(), yaml.safe_load(selection())["select"])
+    hub = definitions(_content(root / OVERLAY), abouts())
     return found | {root / name: text for name, text in hub.items()}
 
 
@@ -180,20 +178,14 @@ def stream_table(catalog: dict[str, t.Any]) -> str:
     return _table(titles, lines)
 
 
-def _notes(row: Kind) -> str:
+def _notes(row: StreamSpec) -> str:
     if not row.verified:
         return " *Unverified; off by default.*"
     return "" if row.selected else " *Off by default.*"
 
 
-def selection() -> str:
-    """All streams but those that are off by default; Meltano's own default selects every one."""
-    off = [f"- '!{row.name}.*'" for row in CATALOG if not row.by_default]
-    return "\n".join(["select:", "- '*.*'", *off])
-
-
-def _replication(row: Kind, entry: dict[str, t.Any]) -> str:
-    if isinstance(row, Derived):
+def _replication(row: StreamSpec, entry: dict[str, t.Any]) -> str:
+    if isinstance(row, ChildSpec):
         return f"with `{row.parent}`"
     if entry["replication_method"] == "FULL_TABLE":
         return "full table"

@@ -7,11 +7,11 @@ import typing as t
 import yaml
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 Rule = dict[str, t.Any]
 OVERLAY = "hub/overlay.yml"
-_HEAD = "# Made by ./do generate of the plugin's --about and of overlay.yml.\n"
+_HEAD = "# Made by ./do fix of the plugin's --about and of overlay.yml.\n"
 
 
 def kind(rule: Rule) -> str:
@@ -45,11 +45,11 @@ def choices(rule: Rule) -> list[str]:
     return [str(value) for value in rule.get("enum", ()) if value is not None]
 
 
-def definitions(overlay: str, abouts: Mapping[str, Rule], select: Sequence[str]) -> dict[str, str]:
+def definitions(overlay: str, abouts: Mapping[str, Rule]) -> dict[str, str]:
     """The definition of each plugin as YAML, by its path in the project.
 
-    `overlay` is the text of OVERLAY, `abouts` what `--about --format=json` prints by plugin,
-    `select` the extractor's choice of streams. Keys are sorted, as Hub's linter wants them.
+    `overlay` is the text of OVERLAY, `abouts` what `--about --format=json` prints by plugin. Keys
+    are sorted, as Hub's linter wants them.
     """
     repository = yaml.safe_load(overlay)["repository"]
     written = yaml.safe_load(overlay.replace("{repository}", repository))
@@ -58,8 +58,6 @@ def definitions(overlay: str, abouts: Mapping[str, Rule], select: Sequence[str])
         added = written["plugins"][name]
         folder = added.pop("folder")
         entry = {**written["common"], "repo": repository, **definition(about, added)}
-        if folder == "extractors":
-            entry["select"] = list(select)
         path = f"hub/{folder}/{name}--{entry['variant']}.yml"
         found[path] = _HEAD + yaml.dump(entry, Dumper=_Dumper, allow_unicode=True, width=100)
     return found

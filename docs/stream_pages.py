@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import typing as t
 
-from tap_pendo.catalog.definitions import DEFINED
 from tap_pendo.catalog.events import EVENTS
-from tap_pendo.catalog.people import PEOPLE
+from tap_pendo.catalog.lists import DEFINED, PEOPLE
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_pendo.objects import Kind
+    from tap_pendo.catalog.stream_specs import StreamSpec
 
 Schema = dict[str, t.Any]
 
-# What a column means wherever it stands: in an object `a.b`, in a list `a[]`.
+# What a column means wherever it is: in an object `a.b`, in a list `a[]`.
 RELATIONS = {
     "app_id": "applications.id",
     "app_ids[]": "applications.id",
@@ -75,7 +74,7 @@ def diagrams(streams: Mapping[str, Schema]) -> str:
     """The pictures, in Mermaid, which GitHub draws; who made what has one of its own."""
     every = relations(streams)
     # definitions refer to definitions; elsewhere few are referred to by many, which is wide
-    pictures: tuple[tuple[str, str, Iterable[Kind]], ...] = (
+    pictures: tuple[tuple[str, str, Iterable[StreamSpec]], ...] = (
         ("Definitions", "TB", (row for row in DEFINED if row.by_default)),
         ("Visitors and accounts", "LR", (row for row in PEOPLE if row.by_default)),
         ("Events", "LR", (row for row in EVENTS if row.by_default)),
@@ -114,7 +113,7 @@ def _line(one: Relation, streams: Mapping[str, Schema]) -> str:
 
 
 def sections(
-    rows: Iterable[Kind],
+    rows: Iterable[StreamSpec],
     streams: Mapping[str, Schema],
     replication: Mapping[str, str],
     table: t.Callable[..., str],
@@ -145,10 +144,15 @@ def sections(
     return "\n" + "\n".join(parts)
 
 
-def _default(row: Kind) -> str:
+def _default(row: StreamSpec) -> str:
     if not row.verified:
-        return "Off by default, and unverified: nobody has described what Pendo answers."
-    return "Read by default." if row.selected else "Off by default."
+        return (
+            "Unverified: nobody has described what Pendo answers. Read only if `costly_streams` "
+            "names it."
+        )
+    if not row.selected:
+        return "Costly: read only if `costly_streams` names it."
+    return "Read by default."
 
 
 def _link(one: Relation | None) -> str:

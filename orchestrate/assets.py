@@ -119,7 +119,7 @@ def _compared(work: Work, piece: Piece, key: dg.AssetKey, check: str) -> dg.Asse
 
 
 def increments(tenant: Tenant) -> list[dg.AssetsDefinition]:
-    """Make an asset for each target that goes on being filled."""
+    """Make an asset for each target that regular runs fill."""
     return [_increment(tenant, target) for target in tenant.increments.into]
 
 
@@ -132,7 +132,7 @@ def _increment(tenant: Tenant, target: str) -> dg.AssetsDefinition:
         deps=[dg.AssetKey([tenant.name, "tables"])],
         pool=tenant.pool,
         retry_policy=_RETRIES,
-        description=f"What is new, into {target}; goes on from Meltano's state.",
+        description=f"What is new, into {target}; continues from Meltano's state.",
     )
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[t.Any]:
         work = _work(tenant, context)

@@ -126,7 +126,7 @@ def of_plan(tenant: Tenant) -> dict[str, str]:
 
 
 def of_increments(tenant: Tenant, start: datetime) -> dict[str, str]:
-    """Return the settings of the runs that go on; what to read is as in meltano.yml."""
+    """Return the settings of the regular runs; what to read is as in meltano.yml."""
     return {"TAP_PENDO_START_DATE": start.isoformat(), **_apps(tenant)}
 
 

@@ -47,7 +47,7 @@ class Plugin:
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What is back-filled: days of the subscription, `to` exclusive; None is what the tap says."""
+    """What is back-filled: days of the subscription, `to` exclusive; None is the tap's default."""
 
     start: date | None = None
     to: date | None = None
@@ -56,7 +56,7 @@ class History:
 
 @dataclasses.dataclass(frozen=True)
 class Increments:
-    """The runs that go on: a cron expression, or None for none, and the targets."""
+    """The regular runs: a cron expression, or None for none, and the targets."""
 
     schedule: str | None = None
     into: Sequence[str] = ("target-postgres",)
@@ -97,7 +97,7 @@ def tenants(environment: Mapping[str, str]) -> list[Tenant]:
     try:
         content = yaml.load(Path(named).read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - safe
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not a text"
         raise ConnectionsError(f"{FILE}: cannot read {named}: {reason}") from None
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
@@ -161,8 +161,8 @@ class _Reader:
         where = f"{key}." if key else ""
         for name in value:
             if name not in known:
-                told = f"{self.place}: {where}{name} is not known; known are {', '.join(known)}"
-                raise ConnectionsError(told)
+                allowed = f"it must be one of {', '.join(known)}"
+                raise ConnectionsError(f"{self.place}: {where}{name} is not known; {allowed}")
         for name in needed:
             if name not in value:
                 raise ConnectionsError(f"{self.place}: {where}{name} is missing")
@@ -177,7 +177,7 @@ class _Reader:
     def name(self, value: t.Any, key: str) -> str:
         """Read a name: of a tenant, of a schema."""
         if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise self.wrong(key, "a name of small letters, digits and _ behind a letter")
+            raise self.wrong(key, "a name of small letters, digits and _ after a letter")
         return value
 
     def zone(self, value: t.Any, key: str) -> ZoneInfo:

@@ -1,7 +1,7 @@
 """Processes of a piece whose worker is gone: found by a mark in their environment, and ended.
 
-A worker that is killed leaves Meltano, the tap and the target behind, which go on calling Pendo.
-Linux only; elsewhere nothing is found. Who runs each worker in a container of its own needs it not.
+A worker that is killed leaves Meltano, the tap and the target behind, which continue to call Pendo.
+Linux only; elsewhere nothing is found. It is not needed where each worker has its own container.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ class Log:
 
     streams   per stream: status, rows, windows, calls, retries, throttled, bytes, seconds and
               freshness_seconds, as docs/event-streams.md has them
-    problem   the last error, or the last line that is no JSON; empty if there was none
+    problem   the last error, or the last line that is not JSON; empty if there was none
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ def piece(app: str, span: str, cut: Cut, zone: ZoneInfo) -> Piece:
     """Make the piece of a partition: an app's id and a month (2026-03) or day (2026-03-01).
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: one of them is not valid.
     """
     start, end = bounds(span, cut, zone)
     return Piece(int(app), start, end, f"{app}.{span}")
@@ -38,7 +38,7 @@ def piece(app: str, span: str, cut: Cut, zone: ZoneInfo) -> Piece:
 def bounds(span: str, cut: Cut, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Return the first moment of a month or day of the zone, and that of the next; aware UTC."""
     if len(span) != _LENGTH[cut]:
-        raise ValueError(f"{span} is no {cut}")
+        raise ValueError(f"{span} is not a {cut}")
     first = date.fromisoformat(span if cut == "day" else f"{span}-01")
     return _midnight(first, zone), _midnight(_next(first, cut), zone)
 

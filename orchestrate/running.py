@@ -25,7 +25,7 @@ def run(
 ) -> tuple[Log, str]:
     """Run a command to its end; return what its log says and what it wrote to its output.
 
-    What killed workers left behind is ended first, so that no more call Pendo than may.
+    What killed workers left behind is ended first, so that no more processes call Pendo than may.
 
     Args:
         command: a command of `commands`.
@@ -70,7 +70,7 @@ def run(
 def _lines(process: subprocess.Popen[str], mark: str) -> Iterator[str]:
     """Give the lines of a command's log until it ends, and what it left behind is ended too.
 
-    The pipe alone does not tell: what a killed command leaves behind may hold it.
+    The pipe alone does not show it: processes that a killed command leaves behind may hold it.
     """
     lines: Queue[str | None] = Queue()
 

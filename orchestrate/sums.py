@@ -85,7 +85,7 @@ def catalog(streams: Sequence[str]) -> dict[str, t.Any]:
 
 
 def read(messages: str, streams: Sequence[str]) -> dict[str, int]:
-    """Return, per stream, the events that the tap's Singer messages tell; none are 0."""
+    """Return, per stream, the events in the tap's Singer messages; a stream without any has 0."""
     found = dict.fromkeys(streams, 0)
     for line in messages.splitlines():
         message = json.loads(line)

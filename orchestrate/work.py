@@ -1,4 +1,4 @@
-"""The pieces of work of a tenant, one function each; Dagster is only told what came of them."""
+"""The pieces of work of a tenant, one function each; Dagster only gets their results."""
 
 from __future__ import annotations
 

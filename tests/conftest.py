@@ -12,20 +12,30 @@ from datetime import datetime, timedelta, timezone
 import psycopg
 import pytest
 from click.testing import CliRunner
-from pendo_emulator.server import serve
+from emulation.serving import base_url, listening, served
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
+from pendo_emulator.server import Emulator
 from pendo_emulator.world import World
-from tap_pendo import client as tap_client
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import from_ms
+from tap_pendo.api import client as tap_client
+from tap_pendo.calendar import from_ms
+from tap_pendo.catalog import CATALOG
 from target_postgres.target import TargetPostgres
 from with_demo.postgres import embedded_postgres
 
+# a busy machine is slow, and not wrong
+examples.register_profile(
+    "untimed", examples(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+examples.load_profile("untimed")
+
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from click.testing import Result
-    from pendo_emulator.server import Emulator
+    from starlette.types import ASGIApp, Receive, Scope, Send
     from with_demo.postgres import Server
 
 Message = dict[str, t.Any]
@@ -48,22 +58,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _garbage() -> Iterator[None]:
-    """Undo what both plugins do for a process that is theirs alone: nothing would be freed here."""
-    thresholds = gc.get_threshold()
-    yield
-    gc.set_threshold(*thresholds)
-    if gc.get_freeze_count():
-        gc.unfreeze()
-        gc.collect()
+def _garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep from both plugins what is for a process that is theirs alone: nothing would be freed."""
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
+
+
+class Place:
+    """An address at which one application after the other is served."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.application: ASGIApp | None = None
+
+    def pendo(self, world: World) -> Emulator:
+        """Serve a Pendo from now on, with its clock at NOW."""
+        emulator = Emulator(world, "us")
+        emulator.clock.set(NOW.isoformat())
+        emulator.url, self.application = self.url, emulator.application()
+        return emulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application that is served now does."""
+        assert self.application
+        await self.application(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def _place() -> Iterator[Place]:
+    with listening("127.0.0.1", 0) as sock:
+        place = Place(base_url(sock))
+        with served(place, sock):
+            yield place
 
 
 @pytest.fixture
-def pendo() -> Iterator[Emulator]:
+def pendo(_place: Place) -> Emulator:
     """Serve a Pendo of its own for each test, with its clock at NOW."""
-    with serve(World(events_per_day=250, visitors=800)) as emulator:
-        emulator.clock.set(NOW.isoformat())
-        yield emulator
+    return _place.pendo(World(events_per_day=100, visitors=300))
 
 
 @pytest.fixture
@@ -93,6 +125,12 @@ class Output(list[Message]):
         return "".join(json.dumps(m) + "\n" for m in self)
 
 
+def costly(select: Iterable[str]) -> list[str]:
+    """Give those streams that the setting `costly_streams` must name."""
+    names = set(select)
+    return [row.name for row in CATALOG if not row.by_default and row.name in names]
+
+
 class TapRunner:
     """Runs the tap in this process, as its command line does."""
 
@@ -109,9 +147,10 @@ class TapRunner:
     def tap(
         self, *, state: Message | None = None, select: tuple[str, ...] = (), **settings: t.Any
     ) -> tap_module.TapPendo:
-        """Make a tap; `select` names the streams, all by default."""
-        config = {**self.config, **settings}
-        made = tap_module.TapPendo(config={k: v for k, v in config.items() if v is not None})
+        """Make a tap; `select` names the streams, also costly ones, all by default."""
+        config = {**self.config, "costly_streams": costly(select), **settings}
+        given = {k: v for k, v in config.items() if v is not None}
+        made = tap_module.TapPendo(config=given, setup_mapper=False)
         if state:
             made.load_state(state)
         for name, stream in made.streams.items():

@@ -5,16 +5,16 @@ from __future__ import annotations
 import typing as t
 from collections import Counter, defaultdict
 
+from tap_pendo.calendar import to_text
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Events
-from tap_pendo.windows import to_text
+from tap_pendo.catalog.stream_specs import EventSpec
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
 Record = dict[str, t.Any]
-EVENTS = tuple(row for row in CATALOG if isinstance(row, Events) and row.by_default)
+EVENTS = tuple(row for row in CATALOG if isinstance(row, EventSpec) and row.by_default)
 
 
 class Sink:
@@ -41,7 +41,7 @@ class Sink:
                 for key in [key for key, version in known.items() if version != message["version"]]:
                     del self.tables[stream][key], known[key]
 
-    def current(self, row: Events) -> list[Record]:
+    def current(self, row: EventSpec) -> list[Record]:
         """Event rows that no newer complete read of their bucket and app supersedes (design P3)."""
         reads = [r for r in self.tables["sync_windows"].values() if r["stream"] == row.name]
         return [
@@ -50,7 +50,7 @@ class Sink:
             if not any(_supersedes(read, record, _moment(row, record)) for read in reads)
         ]
 
-    def sums(self, row: Events, since: datetime | None = None) -> Counter[tuple[t.Any, ...]]:
+    def sums(self, row: EventSpec, since: datetime | None = None) -> Counter[tuple[t.Any, ...]]:
         """Events per app, entity and day since a moment, as `tables.event_sums` gives them."""
         counts: Counter[tuple[t.Any, ...]] = Counter()
         entity = "poll_id" if row.name == "poll_events" else row.identity[3].name
@@ -65,7 +65,7 @@ class Sink:
         return counts
 
 
-def _moment(row: Events, record: Record) -> str:
+def _moment(row: EventSpec, record: Record) -> str:
     return str(record[row.time.name] if row.time else record.get("hour") or record["day"])
 
 

@@ -8,9 +8,9 @@ import typing as t
 from collections import Counter
 from pathlib import Path
 
+from tap_pendo.calendar import UTC, from_ms, to_ms
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Events
-from tap_pendo.windows import UTC, from_ms, to_ms
+from tap_pendo.catalog.stream_specs import EventSpec
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Rows = Counter[tuple[t.Any, ...]]
 Raw = dict[str, t.Any]
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-EVENTS = {row.name: row for row in CATALOG if isinstance(row, Events)}
+EVENTS = {row.name: row for row in CATALOG if isinstance(row, EventSpec)}
 _DOC = Path(__file__).parents[1] / "docs" / "event-streams.md"
 _BUCKET = "coalesce(event.hour, event.day)"
 _OF_APPS = re.compile(r"and \(\s*read\.app_ids.*?\n      \)", re.DOTALL)

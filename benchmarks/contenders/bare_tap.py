@@ -29,7 +29,7 @@ _CONVERT: dict[str, tuple[Callable[[work.Row, str], work.Row], str]] = {
 def blocks(chunks: Iterable[bytes], head: bytes) -> Iterator[list[work.Row]]:
     """Yield the rows of an array that begins behind `head`, a block of bytes at a time.
 
-    What stands before a `},{`, closed with `]`, is JSON only if the cut is between two rows.
+    What comes before a `},{`, closed with `]`, is JSON only if the cut is between two rows.
     """
     buffer = bytearray()
     started = False
@@ -62,7 +62,7 @@ def _cut(buffer: bytearray) -> tuple[list[work.Row], int]:
 
 
 def answers(config: dict[str, str]) -> Iterator[tuple[urllib3.BaseHTTPResponse, bytes]]:
-    """Ask, and give each answer with what stands before its rows."""
+    """Ask, and give each answer with what comes before its rows."""
     pool = urllib3.PoolManager(headers={"x-pendo-integration-key": config["integration_key"]})
     url = config["api_url"]
     if config["stream"] == "features":

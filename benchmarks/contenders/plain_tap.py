@@ -63,12 +63,12 @@ class Days(BaseAPIPaginator[datetime]):
         self._end = end
 
     def continue_if_empty(self, response: requests.Response) -> bool:
-        """Go on behind a day without events."""
+        """Continue after a day without events."""
         del response
         return True
 
     def get_next(self, response: requests.Response) -> datetime | None:
-        """Go on with the next day, up to the end."""
+        """Continue with the next day, up to the end."""
         del response
         following = self.current_value + timedelta(days=1)
         return following if following < self._end else None
@@ -161,7 +161,7 @@ class Visitors(AggregationStream):
 
 
 def _described(kind: work.Kind, name: str) -> th.JSONTypeHelper[t.Any]:
-    """Give the type of a definition's field; those that the names do not tell are texts."""
+    """Give the type of a definition's field; those whose names do not say it are texts."""
     if isinstance(kind, dict):
         fields = th.ObjectType(*_fields(kind))
         return th.ArrayType(fields) if name.endswith("s") else fields

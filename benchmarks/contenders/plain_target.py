@@ -18,7 +18,7 @@ _SECONDS = 60
 
 
 class Names(RecordSink):
-    """Features, whose names activities tell."""
+    """Features; an activity is named after one."""
 
     def __init__(self, target: PlainTarget, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(target, *args, **kwargs)

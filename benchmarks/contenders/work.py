@@ -1,6 +1,6 @@
 """What each tap does to Pendo's rows: names, dates and `row_id`, by the rules of tap-pendo.
 
-The rules are written anew here, so that no contender runs code of ours.
+The rules are written again here, so that no contender runs code of ours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: `./do scale` prints what docs/scale.md quotes, or a case of one's own."""
+"""The command line: `./do dev scale` prints what docs/scale.md quotes, or a case of one's own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> None:
     case = Case(**given)
     found = costs(figures.read(KEPT))
     if found is None:
-        sys.exit(f"no unit costs: ./do bench --only units --json {KEPT.relative_to(ROOT)}")
+        sys.exit(f"no unit costs: ./do dev bench --only units --json {KEPT.relative_to(ROOT)}")
     if {"events", "tenants"} & given.keys():
         parts = {
             "a history of one tenant": telling.histories(case, found, [case.events]),
@@ -40,9 +40,9 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="./do scale",
-        description="Reckon what so many events and tenants take. Unit costs are measured and kept "
-        "in docs/benchmarks.json; all else is arithmetic, see docs/scale.md.",
+        prog="./do dev scale",
+        description="Calculate what a number of events and tenants takes. Unit costs are measured "
+        "and kept in docs/benchmarks.json; all else is arithmetic, see docs/scale.md.",
     )
     defaults = Case()
     for name, rule in rules().items():
@@ -66,7 +66,7 @@ def _reader(rule: Rule) -> Callable[[str], float]:
             found = math.nan
         if not rule.least <= found <= rule.most or (rule.whole and found % 1):
             raise argparse.ArgumentTypeError(
-                f"allowed is {what} from {rule.least:g} to {rule.most:g}"
+                f"it must be {what} from {rule.least:g} to {rule.most:g}"
             )
         return int(found) if rule.whole else found
 

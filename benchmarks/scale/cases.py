@@ -70,6 +70,6 @@ class Case:
 
 
 def rules() -> dict[str, Rule]:
-    """Give what may be said of each number of a case."""
+    """Give the limits of each number of a case."""
     fields = dataclasses.fields(Case)
     return {one.name: one.metadata["rule"] for one in fields if "rule" in one.metadata}

@@ -1,6 +1,6 @@
 """How tap-pendo cuts time into windows, and how many calls their rows take.
 
-It says again in a few lines what the tap does; tests hold both against each other.
+It repeats in a few lines what the tap does; tests compare the two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from itertools import islice
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 DAY = 24
 # hours; as the tap has them
@@ -26,9 +26,21 @@ class Window(t.NamedTuple):
     rows: int
 
 
-def calls(rows: int, page_size: int) -> int:
-    """Requests for a window: one, or its pages and a count of them all."""
-    return 1 if rows < page_size else rows // page_size + 2
+def calls(found: Iterable[Window], page_size: int) -> int:
+    """Requests for windows, in the order of reading.
+
+    A window that fills a page has a count and its pages; also its first page once more, unless the
+    window before filled one too, and was no longer: then all is counted before.
+    """
+    total, filled = 0, 0
+    for one in found:
+        span = one.end - one.start
+        foreseen = 0 < filled <= span
+        is_full = one.rows >= page_size
+        pages = (one.rows - page_size) // max(page_size - 1, 1) + 3 if is_full else 1
+        total += pages + (foreseen != is_full)
+        filled = span if is_full else 0
+    return total
 
 
 def windows(  # noqa: PLR0913 - what decides how time is cut

@@ -35,7 +35,7 @@ def read(case: Case, costs: Costs, windows: Iterable[cutting.Window]) -> Read:
     """Sum windows up; pages of one are read one after the other."""
     found = list(windows)
     rows = sum(window.rows for window in found)
-    calls = sum(cutting.calls(window.rows, case.page_size) for window in found)
+    calls = cutting.calls(found, case.page_size)
     size = rows * costs.answer_bytes
     each = calls * case.seconds_per_call + size / (case.megabytes_per_second * _MB)
     at_once = max(1, min(case.concurrency, len(found)))

@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 # a rule that also adds up the minutes, as meltano.yml has it
 _RULE = {"stream": "feature_events", "info": {"minutes": "num_minutes"}}
 _TOGETHER = 3
-# PostgreSQL as the ledger is slow: a fifth of the records tell its costs as well
+# PostgreSQL as the ledger is slow: a fifth of the records shows its costs as well
 _FEWER, _FEWEST = 5, 2000
 _ITEMS, _TOTALS, _FACTS = "planhat_items", "planhat_totals", "planhat_facts"
 
@@ -120,7 +120,7 @@ def _of_sqlite(path: Path) -> Sizes:
                 )
             )
         except sqlite3.OperationalError as error:
-            raise FailedError(f"this SQLite does not tell the sizes of tables: {error}") from None
+            raise FailedError(f"this SQLite does not give the sizes of tables: {error}") from None
 
 
 def _of_postgres(database: Server) -> Sizes:

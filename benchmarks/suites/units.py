@@ -1,4 +1,4 @@
-"""What one row, item, call and start takes: the unit costs from which docs/scale.md reckons.
+"""What one row, item, call and start takes: the unit costs on which docs/scale.md is based.
 
 Rows of the warehouse are those of pendo-emulator, which are larger than those that serving.py
 replays; what fills a ledger comes from messages.py.

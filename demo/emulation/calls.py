@@ -19,7 +19,7 @@ class Calls:
         self.clear()
 
     def clear(self) -> None:
-        """Begin to count anew."""
+        """Begin to count again."""
         with self._lock:
             self.counts: Counter[tuple[str, str]] = Counter()
             self.statuses: Counter[int] = Counter()

@@ -8,7 +8,7 @@ def parse_moment(text: str) -> int:
     """Return the epoch milliseconds of an ISO 8601 date or date-time (UTC when it names no zone).
 
     Raises:
-        ValueError: when the text is no such date.
+        ValueError: when the text is not such a date.
     """
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""Knows when a command that serves is told to stop."""
+"""Knows when a command that serves must stop."""
 
 import signal
 import threading

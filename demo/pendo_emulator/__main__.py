@@ -1,4 +1,4 @@
-"""Knows the command line: `pendo-emulator` serves one region until it is told to stop."""
+"""Knows the command line: `pendo-emulator` serves one region until it is stopped."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Knows the aggregators of `group` and `reduce` (API facts §3.5)."""
+"""Knows the aggregators of `group` and `reduce`."""
 
 import statistics
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Knows the product areas, which Pendo calls groups, and what each of them holds (§4.4)."""
+"""Knows the product areas, which Pendo calls groups, and what each of them holds."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

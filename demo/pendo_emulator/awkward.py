@@ -1,4 +1,4 @@
-"""Knows the ids and texts that break careless clients (API facts §8.4, §8.5)."""
+"""Knows the ids and texts that break careless clients."""
 
 TEXTS = (
     "plain",

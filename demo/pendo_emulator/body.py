@@ -13,14 +13,14 @@ _PIECE = 1 << 17  # bytes that are worth sending
 def encode(
     table: Table, start_time: int | None, rows: int | None = None, *, empty: str = "list"
 ) -> Iterator[bytes]:
-    """Yield the JSON of an aggregation's answer (§3.2); without its end after `rows` rows.
+    """Yield the JSON of an aggregation's answer; without its end after `rows` rows.
 
     No rows are `[]`, or null where `empty` says so.
     """
     start = "" if start_time is None else f'"startTime":{start_time},'
     waiting = bytearray(f'{{{start}"results":'.encode())
     encoder = msgspec.json.Encoder()
-    limited = table if rows is None else table.sliced(0, rows)
+    limited = table if rows is None else table.cut(rows)
     before = b"["
     for chunk in limited.chunks():
         for first in range(0, len(chunk), _ROWS):

@@ -1,4 +1,4 @@
-"""Knows the operators that join rows of several pipelines: fork, join and merge (§3.5)."""
+"""Knows the operators that join rows of several pipelines: fork, join and merge."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

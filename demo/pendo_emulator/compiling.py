@@ -80,7 +80,7 @@ def field_names(operator: str, value: Any) -> list[str]:
     """Return a list of fields, which must not be empty.
 
     Raises:
-        Refused: 400 where it is no such list.
+        Refused: 400 where it is not such a list.
     """
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise bad(operator, "expected a list of fields")

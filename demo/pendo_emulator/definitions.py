@@ -1,4 +1,4 @@
-"""Knows the made-up product's definitions: apps, pages, features, guides, … (API facts §2)."""
+"""Knows the made-up product's definitions: apps, pages, features, guides, …."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ DEFAULT_APP = -323232
 SECOND_APP = 5629499534213120
 MOBILE_APP = 6031122334455667
 DISABLED_APP = 4785074604081152
-ALL_EVENTS = "allevents"  # the pageId of the source events (§4.5)
+ALL_EVENTS = "allevents"  # the pageId of the source events
 LIVE_APPS = (DEFAULT_APP, SECOND_APP, MOBILE_APP)
-# (agentId, appId): no list of them exists, a client must be told
+# (agentId, appId): no list of them exists, so the user names them
 AGENTS = (("agent-atlas-helper", DEFAULT_APP), ("agent-atlas-admin", SECOND_APP))
 BEGINNING = 1_640_995_200_000  # 2022-01-01, when the product was first tagged
 
@@ -76,8 +76,12 @@ def platform(app_id: int) -> str:
     return _PLATFORMS.get(app_id, "web")
 
 
+# Pendo itself, which tags pages and suggests features
+SYSTEM_USER: Definition = {"id": "-42", "username": "", "first": "", "last": "", "role": 0}
+
+
 def users(seed: int) -> list[Definition]:
-    """Return the few people who made the definitions (§2.2)."""
+    """Return the few people who made the definitions."""
     first, last = ("Ada", "Grace", "Zoë"), ("Byron", "Hopper", "O'Neil")
     return [
         {
@@ -183,7 +187,7 @@ def _apps(seed: int, people: Sequence[Definition]) -> list[Definition]:
 def _base(
     chance: Random, kind: str, name: str, app: int, people: Sequence[Definition]
 ) -> Definition:
-    """Return the fields that pages, features and track types share (§2.2)."""
+    """Return the fields that pages, features and track types share."""
     key = identifier(kind, app, name, chance.random())
     created = BEGINNING + chance.randrange(600) * DAY + chance.randrange(DAY)
     updated = created + chance.randrange(200 * DAY)
@@ -229,19 +233,22 @@ def _pages(seed: int, people: Sequence[Definition]) -> list[Definition]:
                 }
                 for number in range(1 + chance.randrange(3))
             ],
-            "rulesjson": "",
+            "appIds": [app],
+            # of some users' reports a list, of older ones a text
+            "rulesjson": [{"type": "url", "op": "is", "value": f"/{place}"}] if place % 3 else "",
             "excludeRules": [],
-            "isAutoTagged": False,
+            "isAutoTagged": place == 1,
             "suggestedTagRules": None,
+            **({"createdByUser": SYSTEM_USER} if place == 1 else {}),
         }
-        for app, name in places
+        for place, (app, name) in enumerate(places)
     ]
 
 
 def _features(
     seed: int, people: Sequence[Definition], pages: Sequence[Definition]
 ) -> list[Definition]:
-    """Return about 60 features; one in ten is app-wide and has no pageId (§2.4)."""
+    """Return about 60 features; one in ten is app-wide and has no pageId."""
     chance = chances(seed, "features")
     names = [f"{verb} {noun}" for noun in _NOUNS for verb in _VERBS] + list(_ODD_NAMES)
     features = []
@@ -249,6 +256,7 @@ def _features(
         app = (DEFAULT_APP, DEFAULT_APP, DEFAULT_APP, SECOND_APP, MOBILE_APP)[number % 5]
         feature = {
             **_base(chance, "Feature", name, app, people),
+            "appIds": [app],
             "appWide": number % 10 == 0,
             "elementPathRules": [
                 f'button[data-action="{name}"]',

@@ -1,4 +1,4 @@
-"""Knows what Pendo tells of one visitor, account or report by its id (API facts §2.1, §2.9)."""
+"""Knows what Pendo answers about one visitor, account or report by its id."""
 
 import base64
 import binascii

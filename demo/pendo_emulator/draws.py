@@ -11,6 +11,6 @@ def chances(*name: object) -> Random:
 
 
 def identifier(*name: object) -> str:
-    """Return an id as Pendo makes them: 27 characters of base64url (§2.2)."""
+    """Return an id as Pendo makes them: 27 characters of base64url."""
     digest = hashlib.sha256("/".join(map(str, name)).encode()).digest()
     return base64.urlsafe_b64encode(digest[:20]).decode().rstrip("=")

@@ -42,7 +42,7 @@ _GRAMMAR = r"""
 
 
 class ExpressionError(ValueError):
-    """The text is no expression; the message says where or why."""
+    """The text is not an expression; the message says where or why."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def scope(surroundings: Any, *, casefold: bool = False) -> Scope:
 
 
 def compile_expression(text: Any, scope: Scope) -> Evaluate:
-    """Return the function of a row that an expression stands for (§3.6).
+    """Return the function of a row that an expression stands for.
 
     Raises:
         ExpressionError: for bad syntax, an unknown function or escape, or a non-string.

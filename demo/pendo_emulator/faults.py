@@ -26,14 +26,14 @@ _STAGES: dict[str, tuple[str, ...]] = {
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One fault (API facts §8.4).
+    """One fault.
 
     It befalls calls of `path`, of the aggregation source `source`, and whose timeSeries means
     more than `hours`, as far as these are given.
 
     kind          what happens
-    status        the answer is `status` (500 if not given) with `text`; 429 and 503 may carry
-                  `retry_after`, seconds
+    status        the answer is `status` (500 if not given) with `text`, and perhaps `retry_after`,
+                  seconds
     verify        token/verify answers {"valid": false}
     too_large     an aggregation of more than `bytes` is refused with `status` (413 if not given)
     cut           the connection ends after `bytes` or `rows`, in the middle of the body

@@ -1,4 +1,4 @@
-"""Knows the functions that expressions may call (API facts §3.6)."""
+"""Knows the functions that expressions may call."""
 
 import zlib
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class Function:
 
 
 def is_anonymous(visitor_id: Any) -> bool:
-    """Return whether a visitor id is one that Pendo made up itself (§3.5)."""
+    """Return whether a visitor id is one that Pendo made up itself."""
     return isinstance(visitor_id, str) and visitor_id.startswith(_ANONYMOUS)
 
 

@@ -1,4 +1,4 @@
-"""Knows the operators that gather rows: group and reduce (API facts §3.5)."""
+"""Knows the operators that gather rows: group and reduce."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

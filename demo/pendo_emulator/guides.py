@@ -1,4 +1,4 @@
-"""Knows the made-up product's guides, with their steps and polls (API facts §2.6)."""
+"""Knows the made-up product's guides, with their steps and polls."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -81,6 +81,10 @@ def _guide(
         "redisplay": "",
         "editorType": "visualDesignStudio",
         "emailState": "",
+        "autoCreateFeedback": False,
+        "validThrough": updated,
+        "dependentMetadata": ["visitor.agent.role"],
+        "translationStates": {"de-DE": {"state": "translated"}} if ever else {},
         "audience": [
             {"source": {"visitors": {"identified": True}}},
             {"filter": 'metadata.agent.role == "admin"'},

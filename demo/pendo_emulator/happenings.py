@@ -1,4 +1,4 @@
-"""Knows all that happens in a world, made or injected, as it is tagged now; and its rows (§4)."""
+"""Knows all that happens in a world, made or injected, as it is tagged now; and its rows."""
 
 from pendo_emulator.events import (
     GUIDES_SEEN,
@@ -80,7 +80,7 @@ class Happenings:
     def grouped(
         self, select: Selection, unit: str, bucket: tuple[int, int], shard: Shard, now: int
     ) -> list[Row]:
-        """Return the grouped rows of one bucket and one range of visitors (§4.5)."""
+        """Return the grouped rows of one bucket and one range of visitors."""
         source = select.source
         start, end = bucket
         groups = group(self.wanted(select, start, end, shard, now), start)

@@ -1,4 +1,4 @@
-"""Knows the rows of a visitor's history: what one visitor did in an hour (API facts §2.9)."""
+"""Knows the rows of a visitor's history: what one visitor did in an hour."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Knows the integration keys: region, rights, and whether they still hold (API facts §8.1)."""
+"""Knows the integration keys: region, rights, and whether they still hold."""
 
 from dataclasses import dataclass
 

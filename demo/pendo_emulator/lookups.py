@@ -1,4 +1,4 @@
-"""Knows the operators that look people, definitions and segments up (API facts §3.5)."""
+"""Knows the operators that look people, definitions and segments up."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,4 +1,4 @@
-"""Knows the metadata schema: the groups and fields that visitors and accounts have (§2.8)."""
+"""Knows the metadata schema: the groups and fields that visitors and accounts have."""
 
 from typing import Any
 
@@ -92,6 +92,7 @@ def field(name: str, type_: str, *, per_app: bool) -> Field:
         "isCalculated": False,
         "isPerApp": per_app,
         "neverIndex": False,
+        "cardinality": len(name) * 100,
     }
     if type_ == "string":
         definition["sample"] = "sample"

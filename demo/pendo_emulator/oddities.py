@@ -1,4 +1,4 @@
-"""Knows the events and metadata that are odd but possible, and puts them into a world (§8.4)."""
+"""Knows the events and metadata that are odd but possible, and puts them into a world."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from pendo_emulator.rows import ENTITY_FIELDS
 from pendo_emulator.tagging import TAGGED
 from pendo_emulator.world import World
 
-FLOOD = 60_000  # rows: more than the largest page that a client is known to ask for (§5.1)
+FLOOD = 60_000  # rows: more than the largest page that a client is known to ask for
 _OWN_NAMES = ("visitor_id", "account_id", "row_id", "extra", "metadata", "read_at", "hour")
 _TYPES = {
     "guideEvents": "guideSeen",
@@ -138,7 +138,7 @@ def huge_integers(world: World) -> None:
 
 
 def not_numbers(world: World) -> None:
-    """Put NaN and Infinity, which are no JSON, into one event each."""
+    """Put NaN and Infinity, which are not JSON, into one event each."""
     tokens = tuple(msgspec.Raw(text) for text in (b"NaN", b"Infinity", b"-Infinity"))
     _put_values(world, _hour(world, 26), tokens)
 

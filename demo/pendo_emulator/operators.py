@@ -1,4 +1,4 @@
-"""Knows the operators that look at one row at a time, or only order and cut the rows (§3.5)."""
+"""Knows the operators that look at one row at a time, or only order and cut the rows."""
 
 import json
 from collections.abc import Callable
@@ -8,11 +8,14 @@ from pendo_emulator.agents import parsed_agent
 from pendo_emulator.compiling import Compiler, Operate, bad, only, put
 from pendo_emulator.expressions import Evaluate, Row
 from pendo_emulator.functions import is_anonymous
+from pendo_emulator.refusals import Refused
 from pendo_emulator.table import Chunk, SortKey, Table, shuffled
 from pendo_emulator.values import same, truth
 
 
 def _filter(argument: Any, compiler: Compiler) -> Operate:
+    if compiler.knobs.filter_escapes == "refused" and "\\" in str(argument):
+        raise Refused(400, "Cannot parse filter expression")
     holds = compiler.expression("filter", argument)
     return lambda table: table.mapped(lambda chunk: [row for row in chunk if truth(holds(row))])
 
@@ -61,12 +64,7 @@ def _whole(operator: str, argument: Any) -> int:
 
 def _limit(argument: Any, _compiler: Compiler) -> Operate:
     limit = _whole("limit", argument)
-    return lambda table: table.sliced(0, limit)
-
-
-def _skip(argument: Any, _compiler: Compiler) -> Operate:
-    skip = _whole("skip", argument)
-    return lambda table: table.sliced(skip, None)
+    return lambda table: table.cut(limit)
 
 
 def _count(argument: Any, _compiler: Compiler) -> Operate:
@@ -233,7 +231,6 @@ OPERATORS: dict[str, Callable[[Any, Compiler], Operate]] = {
     "limit": _limit,
     "select": _select,
     "set": _set,
-    "skip": _skip,
     "sort": _sort,
     "switch": _switch,
     "unmarshal": _unmarshal,

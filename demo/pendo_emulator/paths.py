@@ -1,4 +1,4 @@
-"""Knows which GET path answers what: definitions, single objects, and other lists (§2.1)."""
+"""Knows which GET path answers what: definitions, single objects, and other lists."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _LISTED = ("page", "feature", "tracktype", "guide", "report")
 
 @dataclass(frozen=True)
 class Csv:
-    """An answer that is no JSON."""
+    """An answer that is not JSON."""
 
     text: str
 
@@ -71,7 +71,7 @@ def find(raw_path: str, *, encoded: bool) -> Found | None:
 
 
 def _listed(kind: str) -> _Answer:
-    """Return the answer of a list of definitions: the default app's without expand (§2)."""
+    """Return the answer of a list of definitions: the default app's without expand."""
 
     def answer(asked: Asked) -> Any:
         world, query = asked.world, asked.query

@@ -49,11 +49,13 @@ class Person:
         return bool(self.static.get("pendo", {}).get("donotprocess"))
 
     def row(self, id_field: str, now: int) -> Row:
-        """Return the aggregation row (§4.1, §4.2) as it was at `now`."""
+        """Return the aggregation row as it was at `now`."""
         if self.auto is None:
             return {id_field: self.id, "metadata": self.static}
         visit = self.last_visit(now)
-        auto = {**self.auto, "lastvisit": visit, **self._updated(visit)}
+        # not among the fields of the metadata schema
+        sent = {"lastmetadataupdate_agent": visit} if "agent" in self.static else {}
+        auto = {**self.auto, "lastvisit": visit, **self._updated(visit), **sent}
         metadata = {"auto": auto, **self.static}
         for app in self.apps:
             name = f"auto_{app}".replace("-", "_")
@@ -63,6 +65,7 @@ class Person:
                 "firstvisit": auto["firstvisit"],
                 "lastvisit": visit,
                 "lastupdated": visit,
+                **sent,
             }
         return {id_field: self.id, "metadata": metadata}
 
@@ -154,7 +157,7 @@ def _account(seed: int, number: int, key: str, apps: tuple[int, ...]) -> Person:
 
 
 def _mixed(number: int) -> Any:
-    """Return a value of the field whose rows differ from its schema (§8.4)."""
+    """Return a value of the field whose rows differ from its schema."""
     return (number, str(number), "n/a", [number], number / 4, None)[number % 6]
 
 
@@ -228,7 +231,7 @@ def _person(  # noqa: PLR0913, PLR0917 -- they are what persons differ in
     last_known = created + chance.randrange(90 * DAY)
     updated = _updates(number)
     if updated == "bulk":
-        # a later visit would have moved lastupdated (§5.4)
+        # a later visit would have moved lastupdated
         every, last_known = 0, min(last_known, BULK_LOADED)
     return Person(key, accounts, static, auto, apps, every, phase, last_known, updated)
 

@@ -1,4 +1,4 @@
-"""Knows hours, days, weeks, months and quarters of the subscription's time zone (§3.3)."""
+"""Knows hours, days, weeks, months and quarters of the subscription's time zone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MONTHS = {"months": 1, "quarters": 3, "years": 12}
 
 @dataclass(frozen=True)
 class Calendar:
-    """The buckets of one time zone; `hour_alignment` is "utc" or "local" (§11.13)."""
+    """The buckets of one time zone; `hour_alignment` is "utc" or "local"."""
 
     zone: ZoneInfo
     hour_alignment: str = "utc"

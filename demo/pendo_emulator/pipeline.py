@@ -1,4 +1,4 @@
-"""Knows how an aggregation request is checked, in what order, and run (API facts §3.1, §8.3)."""
+"""Knows how an aggregation request is checked, in what order, and run."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from pendo_emulator.sources import (
     object_rows,
 )
 from pendo_emulator.table import Chunk, Table, settled
-from pendo_emulator.timeseries import Window, read_window
+from pendo_emulator.timeseries import Window, all_time, read_window
 from pendo_emulator.world import World
 
 _OPERATORS = {**OPERATORS, **GATHERING, **BRANCHING, **LOOKUPS}
@@ -191,7 +191,10 @@ def _source(step: Any, compiler: Compiler, *, iterative: bool = False) -> _Sourc
     if not has_window(name, parameters, series, world.knobs):
         table = object_rows(world, name, parameters, now)
         return _Source(lambda _window: table, None)
-    window = read_window(series, world.calendar, now, compiler.scope, iterative=iterative)
+    if series is None and world.knobs.without_series == "all_time":
+        window = all_time(world.calendar, world.earliest(name), now)
+    else:
+        window = read_window(series, world.calendar, now, compiler.scope, iterative=iterative)
     event_rows(world, name, parameters, window, now)  # says what is wrong before any step is read
 
     def make(part: Window | None) -> Table:
@@ -218,5 +221,5 @@ def _operator(step: Any) -> tuple[str, Any]:
         raise bad_pipeline("a step must have exactly one operator")
     ((name, argument),) = step.items()
     if name not in _OPERATORS:
-        raise bad_pipeline(f"unknown operator {name}")
+        raise bad_pipeline(f"unknown step type '{name}'")
     return name, argument

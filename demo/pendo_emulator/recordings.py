@@ -1,6 +1,7 @@
-"""Knows which sessions are recorded for replay, and what a recording's row says (§4.8)."""
+"""Knows which sessions are recorded for replay, and what a recording's row says."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from pendo_emulator.definitions import Entity, platform
@@ -10,6 +11,7 @@ from pendo_emulator.rows import Describer, tab_fields
 Row = dict[str, Any]
 
 _ONE_IN = 4  # sessions are recorded
+_QUIET = 60_000  # ms without an event
 _BROKEN = 16  # of recordings, one in so many
 
 
@@ -62,5 +64,14 @@ def _recording(describer: Describer, key: int, moments: list[int]) -> list[Row]:
         "activityTimelineTimestamps": moments,
     }
     if not row["isBroken"]:
-        row |= {"recordingStartTime": moments[0], "recordingEndTime": moments[-1]}
+        quiet = [(a, b) for a, b in pairwise(moments) if b - a > _QUIET]
+        row |= {
+            "recordingStartTime": moments[0],
+            "recordingEndTime": moments[-1],
+            "recordingFirstActiveTs": moments[0],
+            "recordingLastActiveTs": moments[-1],
+            "recordingInactivityPeriodStartTimes": [start for start, _ in quiet],
+            "recordingInactivityPeriodEndTimes": [end for _, end in quiet],
+            "recordingLastMobileState": "",
+        }
     return [row]

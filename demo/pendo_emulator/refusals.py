@@ -11,5 +11,5 @@ class Refused(Exception):  # noqa: N818 -- Pendo refuses; the emulator has no er
 
 
 def bad_pipeline(reason: str) -> Refused:
-    """Return the 400 of a pipeline that Pendo cannot read (§1.4)."""
+    """Return the 400 of a pipeline that Pendo cannot read."""
     return Refused(400, f"bad pipeline: {reason}")

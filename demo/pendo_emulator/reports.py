@@ -1,4 +1,4 @@
-"""Knows the made-up product's reports: which are public, and what they ask for (API facts §2.7)."""
+"""Knows the made-up product's reports: which are public, and what they ask for."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Knows what grouped events look like in an answer, and in which circumstances they came (§4.5)."""
+"""Knows what grouped events look like in an answer, and in which circumstances they came."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -98,7 +98,7 @@ class Describer:
         }
 
     def grouped(self, source: str, key: int) -> Row:
-        """Return the dimension fields of a grouped row, all but the bucket (§4.5)."""
+        """Return the dimension fields of a grouped row, all but the bucket."""
         visitor, place, account, device, tab, variant, session = facts(key)
         person = self._visitors[visitor]
         entity = self._entities[source][place]

@@ -1,4 +1,4 @@
-"""Knows what is kept of a visitor's guides and polls: how often seen, what was answered (§4.8)."""
+"""Knows what is kept of a visitor's guides and polls: how often seen, what was answered."""
 
 from collections.abc import Iterable
 from typing import Any

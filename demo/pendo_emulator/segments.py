@@ -1,4 +1,4 @@
-"""Knows the made-up product's segments: rules over visitors, some of them shared (§2.7)."""
+"""Knows the made-up product's segments: rules over visitors, some of them shared."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -10,7 +10,7 @@ from pendo_emulator.rows import ENTITY_FIELDS, Row
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a source's parameters ask for (§3.4); None means every app.
+    """What a source's parameters ask for; None means every app.
 
     `entities` maps id fields (featureId, guideId, pollId, …) to the ids that are wanted.
     `blacklist` is apply, ignore or only.

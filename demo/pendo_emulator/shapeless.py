@@ -1,4 +1,4 @@
-"""Knows the lists whose form nobody has described, and the forms they may have (§2.1, §11.5)."""
+"""Knows the lists whose form nobody has described, and the forms they may have."""
 
 from collections.abc import Iterable
 from typing import Any

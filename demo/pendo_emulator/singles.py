@@ -1,4 +1,4 @@
-"""Knows what single events look like in an answer: one row for each of them (§4.6 to §4.8)."""
+"""Knows what single events look like in an answer: one row for each of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +32,16 @@ _EMAIL_TYPES = (
     "emailUnsubscribed",
 )
 _AGENT_TYPES = ("prompt", "agent_response")
+_AGENT_FACTS: tuple[Row, ...] = (
+    {"suggestedPrompt": True, "agentFilesUploaded": []},
+    {
+        "agentModelUsed": "atlas-2",
+        "toolsUsed": ["search"],
+        "agentSubagentsUsed": [],
+        "agentInputTokens": 120,
+        "agentOutputTokens": 40,
+    },
+)
 _UI_TYPES = ("click", "load", "click", "focus", "change")
 
 
@@ -63,7 +73,7 @@ def _common(describer: Describer, source: str, event: Event) -> tuple[Row, Entit
 
 
 def _of_guide(describer: Describer, source: str, event: Event) -> Row:
-    """Return the row of a guide or poll event (§4.6, §4.7)."""
+    """Return the row of a guide or poll event."""
     key, moment, arrival = event
     row, entity = _common(describer, source, event)
     visitor, place, _account, _device, _tab, variant, _session = facts(key)
@@ -115,7 +125,7 @@ def _answer(entity: Entity, variant: int, moment: int) -> Row:
 
 
 def _of_interface(describer: Describer, source: str, event: Event) -> Row:
-    """Return the row of a click or a page view, tagged or not (§4.8)."""
+    """Return the row of a click or a page view, tagged or not."""
     key, moment, _arrival = event
     row, entity = _common(describer, source, event)
     kind = _UI_TYPES[moment // 1000 % len(_UI_TYPES)]
@@ -137,7 +147,7 @@ def _unprocessed(describer: Describer, source: str, event: Event) -> Row:
 
 
 def _of_email(describer: Describer, source: str, event: Event) -> Row:
-    """Return the row of an e-mail's event; its schema is a guess (§4.8)."""
+    """Return the row of an e-mail's event; its schema is a guess."""
     row, entity = _common(describer, source, event)
     kind = _EMAIL_TYPES[facts(event[0])[5]]
     names = ("visitorId", "accountId", "appId", "browserTime")
@@ -148,7 +158,7 @@ def _of_email(describer: Describer, source: str, event: Event) -> Row:
 
 
 def _of_agent(describer: Describer, source: str, event: Event) -> Row:
-    """Return the row of an exchange with an AI agent; no two have the same eventId (§4.8)."""
+    """Return the row of an exchange with an AI agent; no two have the same eventId."""
     row, entity = _common(describer, source, event)
     variant = facts(event[0])[5]
     names = ("visitorId", "accountId", "appId", "browserTime")
@@ -157,6 +167,9 @@ def _of_agent(describer: Describer, source: str, event: Event) -> Row:
         "eventId": f"{event[0]:x}-{event[1]:x}",
         "type": _AGENT_TYPES[variant & 1],
         **({"content": TEXTS[variant]} if variant < 6 else {}),  # noqa: PLR2004 -- most have one
+        "conversationId": f"talk-{event[0]:x}",
+        "messageId": f"message-{event[1]:x}",
+        **_AGENT_FACTS[variant & 1],
     }
 
 

@@ -1,4 +1,4 @@
-"""Knows the sources of a pipeline: their parameters, and the rows they give (API facts §3.4)."""
+"""Knows the sources of a pipeline: their parameters, and the rows they give."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -252,7 +252,7 @@ def _ids(source: str, name: str, value: Any) -> set[str]:
 
 
 def _apps(source: str, parameters: dict[str, Any]) -> set[int] | None:
-    """Return the apps that appId means: the default one if omitted, None for every app (§3.4)."""
+    """Return the apps that appId means: the default one if omitted, None for every app."""
     value = parameters.get("appId", DEFAULT_APP)
     if isinstance(value, str) and value.replace(" ", "").replace("`", '"') == EVERY_APP:
         return None

@@ -1,4 +1,4 @@
-"""Knows every way in which this Pendo can be made difficult: one table, a row for each (§8.4)."""
+"""Knows every way in which this Pendo can be made difficult: one table, a row for each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +80,7 @@ def _too_large(status: int) -> Callable[[Emulated], None]:
 
 
 _THROTTLED = {"kind": "status", "status": 429, "times": 2}
+_QUOTA = '{"error":{"code":403,"errors":[{"reason":"rateLimitExceeded"}]}}'
 _FOREIGN = {"kind": "status", "status": 200, "text": '{"message":"Endpoint request timed out"}'}
 _REVOKED = {"kind": "status", "status": 403, "times": None}
 
@@ -94,6 +95,16 @@ SWITCHES: tuple[Switch, ...] = (
         "throttled-retry-after",
         "Each source and list is answered twice with 429 and Retry-After: 0.",
         _faults(*_everywhere(**_THROTTLED, retry_after=0)),
+    ),
+    Switch(
+        "throttled-403",
+        "Each source and list is answered twice with 403 and the reason rateLimitExceeded.",
+        _faults(*_everywhere(kind="status", status=403, text=_QUOTA, times=2)),
+    ),
+    Switch(
+        "throttled-409",
+        "Each source and list is answered twice with 409 and Retry-After: 0.",
+        _faults(*_everywhere(kind="status", status=409, times=2, retry_after=0)),
     ),
     Switch(
         "server-errors",
@@ -184,6 +195,11 @@ SWITCHES: tuple[Switch, ...] = (
         _knobs(collation="casefold_sort"),
     ),
     Switch(
+        "escapes-refused",
+        "400 for a filter with an escaped quote or backslash in it.",
+        _knobs(filter_escapes="refused"),
+    ),
+    Switch(
         "split-rows",
         "Grouped rows of several events come as two rows that are equal in all dimensions.",
         _knobs(split_rows=True),
@@ -263,7 +279,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     Switch(
         "not-a-number",
-        "NaN and Infinity, which are no JSON, in rows of yesterday.",
+        "NaN and Infinity, which are not JSON, in rows of yesterday.",
         _world(oddities.not_numbers),
     ),
     # what no client can mend

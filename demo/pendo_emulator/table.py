@@ -64,10 +64,10 @@ class Table:
     def _whole(self) -> Iterator[Chunk]:
         yield list(self.rows())
 
-    def sliced(self, skip: int, limit: int | None) -> "Table":
-        """Return the table without its first rows, and with at most `limit` others."""
+    def cut(self, limit: int) -> "Table":
+        """Return the table with at most `limit` rows."""
         chunks = self.chunks
-        return settled(lambda: _slice(chunks(), skip, limit))
+        return settled(lambda: _cut(chunks(), limit))
 
 
 def settled(chunks: Callable[[], Iterator[Chunk]]) -> Table:
@@ -115,15 +115,11 @@ def _column(chunk: Chunk, read: Read, *, casefold: bool) -> list[Any]:
     return [sort_key(value, casefold=casefold) for value in values]
 
 
-def _slice(chunks: Iterator[Chunk], skip: int, limit: int | None) -> Iterator[Chunk]:
+def _cut(chunks: Iterator[Chunk], limit: int) -> Iterator[Chunk]:
     if limit == 0:
         return
     for chunk in chunks:
-        part = chunk[skip:] if skip else chunk
-        skip = max(skip - len(chunk), 0)
-        if limit is not None:
-            part = part[:limit]
-            limit -= len(part)
-        yield part
-        if limit == 0:
+        yield chunk[:limit]
+        limit -= len(chunk)
+        if limit <= 0:
             return

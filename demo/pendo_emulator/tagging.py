@@ -1,4 +1,4 @@
-"""Knows which events count for another entity than they were made for (§5.4, retagging)."""
+"""Knows which events count for another entity than they were made for."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

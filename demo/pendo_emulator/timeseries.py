@@ -1,4 +1,4 @@
-"""Knows which stretch of time a `timeSeries` means (API facts §3.3, §8.3)."""
+"""Knows which stretch of time a `timeSeries` means."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -69,6 +69,12 @@ def read_window(
     except (OverflowError, ValueError) as error:
         raise _bad("out of range") from error
     return Window(unit, start, first, min(last, now + 1), calendar, period in _ITERATIVE)
+
+
+def all_time(calendar: Calendar, since: int, now: int) -> Window:
+    """Return the days from that of `since` to that of `now`, for a source without timeSeries."""
+    first = calendar.floor("day", since)
+    return Window("day", first, first, now + 1, calendar)
 
 
 def _bounds(

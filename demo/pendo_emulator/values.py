@@ -1,4 +1,4 @@
-"""Knows how Pendo's values compare, sort, add up and count as true (API facts §3.6, §8.3)."""
+"""Knows how Pendo's values compare, sort, add up and count as true."""
 
 import json
 import math

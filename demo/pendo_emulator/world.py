@@ -1,5 +1,6 @@
 """Knows the whole made-up product at any moment: its objects, its people and their events."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -89,7 +90,7 @@ class World:
         """Return the definitions of a kind as of `now`.
 
         Kinds are app, page, feature, tracktype, guide, segment, group (product area) and report;
-        of segments and reports those that everyone may see (§2.1).
+        of segments and reports those that everyone may see.
         """
         kind = _KINDS[kind.lower()]
         found = self.definitions[kind]
@@ -99,12 +100,12 @@ class World:
             return [one for one in found if one.get("shared", True)]
         if kind not in _COUNTABLE:
             return list(found)
-        through = now - now % HOUR  # moves hourly without lastUpdatedAt (§2.2)
+        through = now - now % HOUR  # moves hourly without lastUpdatedAt
         held = held_items(self.definitions)
         return [{**one, "validThrough": through, **_area(one, held)} for one in found]
 
     def groups(self, *, items: bool) -> list[Definition]:
-        """Return the product areas (§4.4), with what each holds, or with null instead."""
+        """Return the product areas, with what each holds, or with null instead."""
         held = held_items(self.definitions)
         return [
             {
@@ -127,11 +128,11 @@ class World:
             yield self.alterations.row("account", person.row("accountId", now))
 
     def metadata_schema(self, kind: str) -> Schema:
-        """Return the metadata schema of visitor, account or parentAccount (§2.8)."""
+        """Return the metadata schema of visitor, account or parentAccount."""
         return self.alterations.schema(kind, ALL_APPS)
 
     def do_not_process(self, kind: str) -> list[Row]:
-        """Return the rows of doNotProcessVisitors or doNotProcessAccounts (§3.4)."""
+        """Return the rows of doNotProcessVisitors or doNotProcessAccounts."""
         if kind == "doNotProcessVisitors":
             return [{"visitorId": one.id} for one in self.people.visitors if one.silent()]
         return [{"accountId": one.id} for one in self.people.accounts if one.silent()]
@@ -147,13 +148,19 @@ class World:
     def grouped(
         self, select: Selection, unit: str, bucket: tuple[int, int], shard: Shard, now: int
     ) -> list[Row]:
-        """Return the grouped rows of one bucket and one range of visitors (§4.5)."""
+        """Return the grouped rows of one bucket and one range of visitors."""
         rows = self._happenings.grouped(select, unit, bucket, shard, now)
         return [part for row in rows for part in _split(row)] if self.knobs.split_rows else rows
 
     def single(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
         """Return one row for each event of [first, last) and one range of visitors."""
-        return self._happenings.single(select, first, last, shard, now)
+        rows = self._happenings.single(select, first, last, shard, now)
+        if select.source == "singleEvents" and self.knobs.single_event_rows == "hours":
+            return _by_hour(rows, self.calendar)
+        if select.source == "agenticEvents" and self.knobs.agentic_rows == "without_ids":
+            ids = ("agentId", "appId")
+            return [{name: row[name] for name in row if name not in ids} for row in rows]
+        return rows
 
     def seen(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
         """Return what a range of visitors saw of guides, or answered to polls, in [first, last)."""
@@ -161,7 +168,7 @@ class World:
         return self._happenings.seen(select, (first, last), shard, now, answer)
 
     def history(self, visitor_id: str, start: int, now: int) -> list[Row]:
-        """Return what a visitor did in the 24 hours from `start`, ms (§2.9).
+        """Return what a visitor did in the 24 hours from `start`, ms.
 
         Raises:
             KeyError: for an unknown visitor.
@@ -187,12 +194,12 @@ class World:
     ) -> None:
         """From now on count the events of an entity in [first, last), ms, for another one.
 
-        Rows, `sums` and histories alike change, as when Pendo reprocesses its history (§5.4).
+        Rows, `sums` and histories alike change, as when Pendo reprocesses its history.
         `source` is pageEvents, featureEvents or trackEvents; `entity_to` None: they count for
         nothing.
 
         Raises:
-            ValueError: for another source, or an entity_to that is no definition of its kind.
+            ValueError: for another source, or an entity_to that is not a definition of its kind.
         """
         if source not in TAGGED:
             raise ValueError(f"source must be one of {', '.join(TAGGED)}")
@@ -299,6 +306,20 @@ def _area(one: Definition, held: dict[str, list[Definition]]) -> Definition:
     if "group" not in one:
         return {}
     return {"group": {**one["group"], "length": len(held[one["group"]["id"]])}}
+
+
+def _by_hour(rows: list[Row], calendar: Calendar) -> list[Row]:
+    """Return rows of single events as counts by hour: without type and moment."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        moment = row["browserTime"]
+        hour, day = calendar.floor("hour", moment), calendar.floor("day", moment)
+        kept = {name: row[name] for name in row.keys() - {"browserTime", "type", "eventId"}}
+        kept |= {"hour": hour, "day": day}
+        key = json.dumps(kept, sort_keys=True)
+        same = found.setdefault(key, {**kept, "numEvents": 0, "numMinutes": 1})
+        same["numEvents"] += 1
+    return list(found.values())
 
 
 def _split(row: Row) -> list[Row]:

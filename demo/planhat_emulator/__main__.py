@@ -1,4 +1,4 @@
-"""Knows the command line: `planhat-emulator` serves one tenant until it is told to stop."""
+"""Knows the command line: `planhat-emulator` serves one tenant until it is stopped."""
 
 import argparse
 import json

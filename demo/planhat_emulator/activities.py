@@ -1,4 +1,4 @@
-"""Knows user activities: who an item is about, and what becomes of it (API facts §2)."""
+"""Knows user activities: who an item is about, and what becomes of it."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -35,7 +35,7 @@ class Activity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Activities:
-    """The activities of a tenant: append only, never deduplicated (§2.6)."""
+    """The activities of a tenant: append only, never deduplicated."""
 
     def __init__(self, store: Store, failed: list[Failure]) -> None:
         self._store = store
@@ -68,7 +68,7 @@ class Activities:
             raise Unusable(NO_OBJECT)
         get = item.get
         external_id, company, count = get("externalId"), get("companyExternalId"), 1
-        if bulk:  # the names have changed over time (§2.3)
+        if bulk:  # the names have changed over time
             external_id = external_id or get("euExtId") or get("id")
             company = company or get("cId")
             count = get("count", 1)
@@ -93,7 +93,7 @@ class Activities:
             raise Unusable(BAD_DATE) from None
 
     def _end_user(self, external_id: str, email: str, company: Any, item: Thing) -> Thing:
-        """Return the end user that an item is about, perhaps a new one (§2.4)."""
+        """Return the end user that an item is about, perhaps a new one."""
         if not external_id and not email:
             raise Unusable(NO_KEY)
         find = self._store.tables["endusers"].find
@@ -132,5 +132,5 @@ class Activities:
 
 
 def _text(value: Any) -> str:
-    """Return a key; what is no string is none."""
+    """Return a key: a string, else None."""
     return value if isinstance(value, str) else ""

@@ -99,7 +99,7 @@ class Admin(CommonAdmin):
         return knobs
 
     async def _forget(self, request: Request) -> Any:
-        """Forget the calls, and let the quota begin anew."""
+        """Forget the calls, and let the quota begin again."""
         self._emulator.quota.clear()
         return await super()._forget(request)
 

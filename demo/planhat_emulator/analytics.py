@@ -1,4 +1,4 @@
-"""Knows the paths of the analytics host: activities and metrics (API facts §2, §3)."""
+"""Knows the paths of the analytics host: activities and metrics."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def _metrics(world: World, call: Call) -> Answer:
     errors = world.take_metrics(items, indices, text)
     stored = world.count("points") - before
     processed = len(items) if world.knobs.processed == "total" else stored
-    return as_json({"processed": processed, "errors": errors})
+    return _told(world, processed, errors)
 
 
 def _activities(world: World, call: Call) -> Answer:
@@ -76,8 +76,13 @@ def _activities(world: World, call: Call) -> Answer:
     return _accepted(world, len(items), errors)
 
 
+def _told(world: World, processed: int, errors: list[dict[str, Any]]) -> Answer:
+    status = world.knobs.failed_items if errors else 200
+    return as_json({"processed": processed, "errors": errors}, status)
+
+
 def _accepted(world: World, processed: int, errors: list[dict[str, Any]]) -> Answer:
     form = world.knobs.activity_answer
     if form == "json":
-        return as_json({"processed": processed, "errors": errors})
+        return _told(world, processed, errors)
     return in_form(200, "OK", "text") if form == "text" else Answer(200, b"", None)

@@ -53,14 +53,14 @@ class PlanhatApi:
         path, key = found or ("", "")
         entry = self._entry(request, path, body)
         self._calls.note(entry, body)
-        faults = self._emulator.faults.take(path, request.method)
+        faults = self._emulator.faults.take(path, request.method, body)
         with self._calls.running(path, request.method):
             self._parallel += not on_analytics
             try:
                 await _delay(faults.get("pace"))
                 call = Call(request.method, path, key, dict(request.query_params))
                 if "items" in faults:
-                    call.spoilt = faults["items"].text, tuple(faults["items"].indices)
+                    call.spoilt = faults["items"].text, faults["items"].spoilt(body)
                 answer = self._fated(request, call, body, faults.get("answer"), entry)
                 if answer is None:
                     await _break(faults["answer"], receive, send)
@@ -175,7 +175,7 @@ class PlanhatApi:
         """Return the decoded body.
 
         Raises:
-            Refused: 413 if too large, 415 if compressed, 400 if it is no JSON, or not said to be.
+            Refused: 413 if too large, 415 if compressed, 400 if it is not JSON, or not said to be.
         """
         if len(body) > self._world.knobs.max_body:
             raise Refused(413, "request entity too large")

@@ -11,7 +11,7 @@ from planhat_emulator.world import World
 
 
 class Emulated(Protocol):
-    """An emulator of one tenant; `analytics_port` tells its hosts apart."""
+    """An emulator of one tenant; its hosts differ by `analytics_port`."""
 
     url: str
     analytics_url: str

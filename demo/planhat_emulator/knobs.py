@@ -1,4 +1,4 @@
-"""Knows which of Planhat's unsettled behaviours (API facts §9, §11) this emulator shows."""
+"""Knows which of Planhat's unsettled behaviours this emulator shows."""
 
 from typing import Annotated, Literal
 
@@ -11,9 +11,9 @@ def _about(text: str) -> Meta:
 
 
 class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Settings for what nobody knows of Planhat for sure; the defaults are the contract's (§9)."""
+    """Settings for what nobody knows of Planhat for sure; the defaults are the contract's."""
 
-    # Analytics (§2.5, §3.2)
+    # Analytics
     unknown_tenant: Annotated[
         Literal[404, 401, "sink"],
         _about("Status for an unknown tenant token; sink: 200, and nothing is kept."),
@@ -25,14 +25,18 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_body: Annotated[int, _about("Bytes that a body may have.")] = 32 * 1024 * 1024
     malformed: Annotated[
         Literal[400, "sink"],
-        _about("Status of a body that is no JSON; sink: 200, and nothing is kept."),
+        _about("Status of a body that is not JSON; sink: 200, and nothing is kept."),
     ] = 400
+    failed_items: Annotated[
+        Literal[200, 400],
+        _about("Status of an answer that names items which failed; the others are stored."),
+    ] = 200
     ambiguous: Annotated[
         Literal["first", "last", "drop"],
         _about("Which of several objects with one externalId receives an item."),
     ] = "first"
 
-    # Activities (§2.4)
+    # Activities
     wrong_form: Annotated[
         Literal["refuse", "accept", "sink"],
         _about("An array on the single path, an object on the bulk path."),
@@ -59,7 +63,7 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         Literal["drop", "now"], _about("An activity whose date is none is dropped, or is of now.")
     ] = "drop"
 
-    # Metrics (§3)
+    # Metrics
     unmatched_metrics: Annotated[
         Literal["error", "silent"],
         _about("An unknown externalId is an error in the answer, or fails silently."),
@@ -88,7 +92,7 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ] = "all"
     read_back_needs_range: Annotated[bool, _about("GET /dimensiondata needs from and to.")] = False
 
-    # Bulk upserts (§4.3, §4.4)
+    # Bulk upserts
     too_many_items: Annotated[Literal[400, 413], _about("Status of more than max_items.")] = 400
     max_items: Annotated[int, _about("Items that a bulk upsert may have.")] = 5000
     error_entries: Annotated[
@@ -122,7 +126,7 @@ class Knobs(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         Literal["keep", "drop", "refuse"], _about("Custom fields that World.custom_fields lacks.")
     ] = "keep"
 
-    # REST (§4.1, §5)
+    # REST
     over_limit: Annotated[
         Literal["lower", "refuse"], _about("A list's limit above the maximum is lowered, or a 400.")
     ] = "lower"

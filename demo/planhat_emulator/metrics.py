@@ -1,4 +1,4 @@
-"""Knows custom metrics: which items are points, and of what (API facts §3)."""
+"""Knows custom metrics: which items are points, and of what."""
 
 import re
 import sys
@@ -43,7 +43,7 @@ class Point(msgspec.Struct, frozen=True, gc=False):
 
 
 class Metrics:
-    """The points of a tenant: append only, those of one day side by side (§3.3)."""
+    """The points of a tenant: append only, those of one day side by side."""
 
     def __init__(self, store: Store, failed: list[Failure]) -> None:
         self._store = store

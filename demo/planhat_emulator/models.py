@@ -1,4 +1,4 @@
-"""Knows Planhat's models as far as they are emulated: one row each (API facts §4.2, §4.4)."""
+"""Knows Planhat's models as far as they are emulated: one row each."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Knows how many REST calls a token may make, and what the headers say of it (API facts §5)."""
+"""Knows how many REST calls a token may make, and what the headers say of it."""
 
 import math
 from collections import defaultdict, deque
@@ -41,7 +41,7 @@ class Quota:
         self._recent: dict[str, deque[int]] = defaultdict(deque)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self._windows.clear()
         self._recent.clear()
 

@@ -38,7 +38,7 @@ class Requests(Calls):
         super().__init__()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         super().clear()
         self.log: list[Entry] = []
 

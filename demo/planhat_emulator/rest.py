@@ -1,4 +1,4 @@
-"""Knows the paths of the REST host: objects, lean companies, points read back (API facts §4)."""
+"""Knows the paths of the REST host: objects, lean companies, points read back."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _VERBS = {False: ("GET", "POST", "PUT"), True: ("GET", "PUT", "DELETE")}
 def find(verb: str, parts: list[str]) -> tuple[str, str] | None:
     """Return path and id of a request to the REST host; None if there is none.
 
-    An empty id is no id: such a path is the list's (§4.1).
+    An empty id is no id: such a path is the list's.
     """
     named = [part for part in parts if part]
     path, key = "/" + "".join(named[:1]), "".join(named[1:2])
@@ -92,7 +92,7 @@ def _bulk(world: World, model: str, call: Call) -> Answer:
 
 
 def _listed(world: World, model: str, query: dict[str, str]) -> list[Thing]:
-    """Return a page of a list; filters that are unknown are ignored (§4.1)."""
+    """Return a page of a list; filters that are unknown are ignored."""
     table = world.store.tables[model]
     email = query.get("email")
     if model == "endusers" and email:
@@ -141,7 +141,7 @@ def _lean(world: World, query: dict[str, str]) -> list[Thing]:
 
 
 def _points(world: World, query: dict[str, str]) -> list[Thing]:
-    """Return points: `cId` is a company's _id, `from` and `to` are days since 1970 (§3.4)."""
+    """Return points: `cId` is a company's _id, `from` and `to` are days since 1970."""
     missing = [name for name in ("from", "to") if not query.get(name)]
     if missing and world.knobs.read_back_needs_range:
         raise Refused(400, f"{','.join(missing)} must be specified")
@@ -160,7 +160,7 @@ def _points(world: World, query: dict[str, str]) -> list[Thing]:
 def _shown_point(world: World, point: Point) -> Thing:
     company = world.store.named("companies", point.company_id) or {}
     return {
-        # an ObjectId that embeds the midnight, as Planhat's do (§3.3)
+        # an ObjectId that embeds the midnight, as Planhat's do
         "_id": f"{point.day * 86_400:08x}{point.number:016x}",
         "dimensionId": point.dimension_id,
         "time": f"{day(point.day)}T00:00:00.000Z",

@@ -43,7 +43,7 @@ class Emulator:
         self.renew(world)
 
     def renew(self, world: World) -> None:
-        """Begin anew with another world, without faults and calls; URLs and tokens stay."""
+        """Begin again with another world, without faults and calls; URLs and tokens stay."""
         self.world = world
         self.faults = Faults()
         self.calls = Requests()

@@ -1,4 +1,4 @@
-"""Knows the tokens: who may call, and what a token may not touch (API facts §1.2)."""
+"""Knows the tokens: who may call, and what a token may not touch."""
 
 import base64
 import binascii

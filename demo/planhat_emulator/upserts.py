@@ -1,4 +1,4 @@
-"""Knows how objects are created and changed, one by one and in bulk (API facts §4.3, §4.4)."""
+"""Knows how objects are created and changed, one by one and in bulk."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -32,8 +32,8 @@ _TYPES: dict[str, tuple[type, str]] = {
 _SERVER = ("_id", "companyName", "createDate", "updatedAt", "__v")
 
 
-class Ignored(Exception):  # noqa: N818 -- it is no error for Planhat either
-    """The item is not stored, and nobody is told."""
+class Ignored(Exception):  # noqa: N818 -- not an error for Planhat either
+    """The item is silently not stored."""
 
 
 class Upserts:
@@ -87,7 +87,7 @@ class Upserts:
             raise Unusable("companyId must be specified") from None
 
     def update(self, path: str, thing: Thing, item: Thing) -> Thing:
-        """Change the fields that are given; updatedAt moves always (§4.1).
+        """Change the fields that are given; updatedAt moves always.
 
         Raises:
             Unusable: where another object has the key, or the company does not exist.
@@ -163,7 +163,7 @@ class Upserts:
         return self._store.add(model.path, fields)
 
     def _without_company(self, model: Model, item: Thing, fields: Thing) -> None:
-        """Put an end user into the company that has the domain of its address (§4.2)."""
+        """Put an end user into the company that has the domain of its address."""
         if model.path == "endusers":
             company = self._store.company_of_email(item.get("email"))
             if company:
@@ -216,7 +216,7 @@ class Upserts:
         return {name: value for name, value in merged.items() if value is not None}
 
     def _check_unique(self, table: Table, fields: Thing, thing: Thing | None) -> None:
-        """Refuse a key that another object has: externalIds in scoped models by company (§4.4)."""
+        """Refuse a key that another object has: externalIds in scoped models by company."""
         company = fields.get("companyId") or (thing or {}).get("companyId")
         candidate = {**(thing or {}), **fields}
         taken = []

@@ -1,4 +1,4 @@
-"""Knows the command line of with-demo, and what stands beside COMMAND."""
+"""Knows the command line of with-demo, and what runs beside COMMAND."""
 
 from __future__ import annotations
 
@@ -171,13 +171,13 @@ def _count(database: Server | None) -> dict[str, int]:
 def _arrivals(
     database: Server | None, pendo: Emulator, before: dict[str, int], named: set[str]
 ) -> str:
-    """What arrived in PostgreSQL, as text; that it cannot be found out is no reason to fail.
+    """What arrived in PostgreSQL, as text; it does not fail if that cannot be found out.
 
     Nothing, if COMMAND is about Planhat and brought nothing here.
     """
     elsewhere = named == {"target-planhat"}
     if database is None:
-        told = "The environment names the database: what arrived there is not looked into."
+        told = "The environment names the database: what arrived there is not shown."
         return "" if elsewhere else told
     try:
         with database.connect() as connection:
@@ -193,7 +193,7 @@ def _deliveries(planhat: Planhat | None, before: Summary | None, named: set[str]
     """What arrived in Planhat, as text; nothing, if COMMAND is about something else."""
     wanted = "target-planhat" in named
     if planhat is None or before is None:
-        told = "The environment names Planhat: what arrived there is not looked into."
+        told = "The environment names Planhat: what arrived there is not shown."
         return told if wanted else ""
     try:
         after: Summary = planhat.summary()
@@ -207,7 +207,7 @@ def _truth(pendo: Emulator, kind: str, known: Range | None) -> int | None:
     """How many rows Pendo has of a kind, in a range where that is known; None if it won't say."""
     limits: dict[str, str | int] = {}
     if known:
-        # grouped rows are by the hour unless the tap was told otherwise
+        # grouped rows are by the hour unless a setting of the tap says otherwise
         period = os.environ.get("TAP_PENDO_PERIOD") or "hour"
         limits = {"first": known.start, "last": known.end, "period": period}
     try:

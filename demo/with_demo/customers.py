@@ -42,7 +42,7 @@ def _company(row: Row, *, by_crm: bool) -> Row:
 
 
 def _reference(company: Row) -> str:
-    """How Planhat is told of a company."""
+    """A company as it is sent to Planhat."""
     if "externalId" in company:
         return f"extid-{company['externalId']}"
     return f"srcid-{company['sourceId']}"

@@ -39,7 +39,7 @@ class Emulator(NamedTuple):
     def ask(self, path: str, body: Any = None) -> Any:
         """What it answers, as JSON, to a GET or, with a body, to a POST.
 
-        Raises OSError, or ValueError for what is no JSON.
+        Raises OSError, or ValueError for what is not JSON.
         """
         headers = {"Content-Type": "application/json", "x-pendo-integration-key": self.key}
         sent = None if body is None else json.dumps(body).encode()

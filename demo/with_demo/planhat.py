@@ -78,7 +78,7 @@ def demo_planhat(folder: Path, pendo: Emulator, check: Callable[[], None]) -> It
 
 
 def _tenant_token(folder: Path, *, new: bool) -> str:
-    """The tenant's token. A Planhat that begins anew has another one.
+    """The tenant's token. A Planhat that begins again has another one.
 
     So whatever a ledger in the folder says of the former one does not count for it.
     """

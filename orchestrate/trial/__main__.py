@@ -1,4 +1,4 @@
-"""The command line: `./do scale-out`, beside an emulated Pendo and a PostgreSQL of its own."""
+"""The command line: `./do dev scale-out`, beside an emulated Pendo and a PostgreSQL of its own."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./do scale-out", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./do dev scale-out", description=__doc__)
     parser.add_argument("--months", type=int, default=12, help="of history (%(default)s)")
     parser.add_argument(
         "--apps", type=int, default=len(APPS), help="of the emulated product (%(default)s)"

@@ -74,11 +74,11 @@ class Dagster:
             raise RuntimeError(f"{job} failed")
 
     def backfill(self, asset: list[str], keys: list[str]) -> str:
-        """Order a back-fill; return its id."""
+        """Start a back-fill; return its id."""
         return str(self.query(_BACKFILL, asset=asset, keys=keys)["backfillId"])
 
     def status(self, backfill: str) -> str:
-        """How a back-fill stands, in Dagster's words."""
+        """The status of a back-fill, in Dagster's words."""
         return str(self.query(_PROGRESS, id=backfill)["status"])
 
 

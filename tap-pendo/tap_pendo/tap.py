@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import gc
 import json
 import os
 import sys
 import threading
 import typing as t
-from datetime import datetime
 
 import click
 import dotenv
 from singer_sdk import Tap
 from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers._classproperty import classproperty
-from singer_sdk.mapper import RemoveRecordTransform
-from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
+from singer_sdk.mapper import PluginMapper, RemoveRecordTransform
+from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_pendo import plan_texts, settings
-from tap_pendo.checks import require_access, require_own_state, sentences
-from tap_pendo.client import PendoClient
-from tap_pendo.errors import TapError
-from tap_pendo.planning import run_plan
-from tap_pendo.problems import problems
-from tap_pendo.run import Run
-from tap_pendo.streams.making import made
-from tap_pendo.streams.sync_windows import SyncWindowsStream
-from tap_pendo.windows import UTC
-from tap_pendo.writer import BlockWriter
+from tap_pendo.api.client import PendoClient
+from tap_pendo.calendar import utc_now
+from tap_pendo.catalog import CATALOG
+from tap_pendo.config import settings, stream_maps
+from tap_pendo.config.run_context import Run
+from tap_pendo.config.validation import own_state, problems, require_access, sentences
+from tap_pendo.errors import OutputError, TapError, log_place, unexpected
+from tap_pendo.reading import plan as plan_text
+from tap_pendo.reading.plan import run_plan
+from tap_pendo.streams.discovery import made
+from tap_pendo.streams.message_writer import BlockWriter, write_out
+from tap_pendo.streams.windowed import SyncWindowsStream
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,16 +40,33 @@ if t.TYPE_CHECKING:
 
     from singer_sdk import Stream
 
-    from tap_pendo.planning import RunPlan
-    from tap_pendo.streams.base import PendoStream
+    from tap_pendo.reading.plan import RunPlan
+    from tap_pendo.streams.base_stream import PendoStream
 
 # A signal must end the process within ten seconds, even if nobody reads our output.
 _GRACE_SECONDS = 8
 
 
-def utc_now() -> datetime:
-    """Read the clock."""
-    return datetime.now(UTC)
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what ends the process into one line, without values and traceback.
+
+    Raises:
+        TapError: that line.
+    """
+    try:
+        yield
+    except OutputError as error:
+        raise TapError(str(error)) from None
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - nobody knows what
+        log_place(error)
+        raise TapError(f"The run failed: {unexpected(error)}") from None
+
+
+def _say(text: str) -> None:
+    write_out(text.encode() + b"\n")
 
 
 class TapPendo(Tap):
@@ -97,8 +116,30 @@ class TapPendo(Tap):
         return streams
 
     def setup_mapper(self) -> None:
-        """Map the selected streams; for one that is not, the SDK would take a map for wrong."""
-        PluginBase.setup_mapper(self)
+        """Map the selected streams; for one that is not, the SDK would take a map for wrong.
+
+        Raises:
+            TapError: the setting `stream_maps` is wrong, in the SDK's words.
+        """
+        # a copy, as the SDK takes `__else__` out of it
+        config = copy.deepcopy(dict(self.config))
+        wished = self.config.get("stream_maps") or {}
+        try:
+            self.mapper = PluginMapper(config, self.logger)
+            self._register_streams()
+        except (StreamMapConfigError, MapExpressionError, NotImplementedError) as error:
+            said = stream_maps.sentence(error, wished)
+            raise TapError(f"setting `stream_maps` is not valid: {said}") from None
+        if wished:
+            fields = {
+                name: entry.schema.to_dict().get("properties", {}).keys()
+                for name, entry in self.catalog.items()
+            }
+            if unknown := [*stream_maps.unknown_fields(wished, fields, [*self.streams])]:
+                raise TapError("; ".join(unknown))
+            stream_maps.prepare(self.mapper)
+
+    def _register_streams(self) -> None:
         on = {
             name: entry
             for name, entry in self.catalog.items()
@@ -115,7 +156,8 @@ class TapPendo(Tap):
         self.append_builtin_config(schema)
         self._config = settings.plain(self._config, schema)
         errors = list(JSONSchemaValidator(schema).iter_errors(self._config))
-        lines = problems(self._config, errors, schema["properties"])
+        streams = {row.name: row.by_default for row in CATALOG}
+        lines = problems(self._config, errors, schema["properties"], streams)
         if lines and raise_errors:
             raise TapError("; ".join(lines))
         return lines
@@ -135,9 +177,9 @@ class TapPendo(Tap):
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError):
             files = ", ".join(name for name in value if name != "ENV")
-            raise TapError(f"--config {files}: allowed is a readable JSON object") from None
+            raise TapError(f"--config {files} must be a readable JSON object") from None
 
-    # Entries
+    # Entries: what goes wrong gives one line
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -146,11 +188,12 @@ class TapPendo(Tap):
         for param in command.params:
             if isinstance(param, click.Option) and param.name == "about_format":
                 param.help = "Output style of --about, and of --plan if it is json"
-        told = "Say what a run would read: windows, calls, rows and minutes. Only counts are read."
-        command.params.append(click.Option(["--plan"], is_flag=True, help=told))
+        about = "Say what a run would read: windows, calls, rows and minutes. Only counts are read."
+        command.params.append(click.Option(["--plan"], is_flag=True, help=about))
         return command
 
     @classmethod
+    @_one_line()
     def invoke(  # type: ignore[override]  # noqa: PLR0913 - the options
         cls,
         *,
@@ -161,16 +204,16 @@ class TapPendo(Tap):
         catalog: t.IO[str] | None = None,
         plan: bool = False,
     ) -> None:
-        """Run the tap, or tell about it, or of what it would do."""
+        """Run the tap, or print what it is, or what a run would read."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
         config = config or _ConfigInput()
-        tap = cls._made(
+        tap = cls(
             config=config.config,
             parse_env_config=config.parse_env,
-            state=_state(_json_object(state, "--state")),
+            state=own_state(_json_object(state, "--state") or {}),
             catalog=_catalog(_json_object(catalog, "--catalog")),
             # it would want the columns of all streams
             setup_mapper=not plan,
@@ -182,25 +225,16 @@ class TapPendo(Tap):
             sys.exit(tap.sync())
         found = tap.plan()
         if about_format == "json":
-            click.echo(json.dumps(plan_texts.as_json(found), indent=2))
+            _say(json.dumps(plan_text.as_json(found), indent=2))
         else:
-            click.echo(plan_texts.as_text(found))
-
-    @classmethod
-    def _made(cls, **arguments: t.Any) -> TapPendo:
-        """Make a tap; what the SDK finds wrong with its own settings gives one line, no value."""
-        try:
-            return cls(**arguments)
-        except (StreamMapConfigError, MapExpressionError) as error:
-            kind = type(error).__name__
-            raise TapError(
-                f"setting `stream_maps` is not valid ({kind}): allowed is what the SDK documents"
-            ) from None
+            _say(plan_text.as_text(found))
 
     def plan(self) -> RunPlan:
         """Say what a run would read of the selected streams; only counts are asked for."""
+        self._tell_left_out()
         try:
-            return run_plan(self.run, self._read_streams())
+            streams = ((stream.name, stream.planned) for stream in self._read_streams())
+            return run_plan(self.run, streams)
         finally:
             self.run.client.close()
 
@@ -214,28 +248,60 @@ class TapPendo(Tap):
         # without an entry the SDK would ask for the schema, which for some is a read of rows
         if self.input_catalog is None:
             return bool(stream.selected_by_default)
-        return self.input_catalog.get_stream(stream.name) is not None and stream.selected
+        return self._has_entry(stream.name) and stream.selected
+
+    def _tell_left_out(self) -> None:
+        """Say in one line which streams are selected and not read, since they are costly."""
+        names = [
+            name
+            for name, stream in self.streams.items()
+            if t.cast("PendoStream", stream).left_out
+            and self._has_entry(name)
+            and t.cast("PendoStream", stream).chosen
+        ]
+        if names:
+            self.logger.info(
+                "Costly or unverified streams are read only if `costly_streams` names them; "
+                "selected, but not read: %s",
+                ", ".join(names),
+            )
+
+    def _has_entry(self, name: str) -> bool:
+        return self.input_catalog is not None and self.input_catalog.get_stream(name) is not None
 
     def sync(self) -> int:
         """Read all selected streams; give the exit code."""
         self._syncing = True
+        self._tell_left_out()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning("No stream is selected: nothing is read")
         try:
-            self.sync_all()
-            sync_windows = self.streams["sync_windows"]
-            if isinstance(sync_windows, SyncWindowsStream):
-                sync_windows.ended()
-            return self.run.exit_code()
-        except BrokenPipeError:
-            # nobody reads any more: the target ended and says why
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+            return self._synced()
+        except OutputError as error:
+            # threads that read ahead are not waited for
+            self.run.stop.set()
+            self.logger.error("%s", error)  # noqa: TRY400 - one line
+            return self.run.stop_code
         finally:
-            if self.run.stop.is_set():
-                self.write_message(StateMessage(value=self.state))
-            self.message_writer.flush()  # type: ignore[attr-defined]
             self.run.client.close()
+
+    def _synced(self) -> int:
+        """Read and write; nothing more is written once the output takes no more.
+
+        Raises:
+            OutputError: as said.
+            SystemExit: a signal asked to end.
+        """
+        try:
+            self.sync_all()
+        except SystemExit:
+            self.write_message(StateMessage(value=self.state))
+            raise
+        sync_windows = self.streams["sync_windows"]
+        if isinstance(sync_windows, SyncWindowsStream):
+            sync_windows.ended()
+        self.message_writer.flush()  # type: ignore[attr-defined]
+        return self.run.exit_code()
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Only raise a flag while records flow: the window in hand is dropped, lines stay whole."""
@@ -250,6 +316,7 @@ class TapPendo(Tap):
         timer.start()
 
     @classmethod
+    @_one_line()
     def cb_discover(
         cls,
         ctx: click.Context,
@@ -259,11 +326,12 @@ class TapPendo(Tap):
         """Print the catalogue."""
         if value:
             tap = cls._from_context(ctx, setup_mapper=False)
-            tap.run_discovery()
+            _say(tap.catalog_json_text)
             tap.run.client.close()
             ctx.exit()
 
     @classmethod
+    @_one_line()
     def cb_test(
         cls,
         ctx: click.Context,
@@ -279,7 +347,7 @@ class TapPendo(Tap):
         else:
             tap = cls._from_context(ctx, setup_mapper=False)
             for sentence in sentences(tap.run):
-                click.echo(sentence)
+                _say(sentence)
         tap.run.client.close()
         ctx.exit()
 
@@ -289,14 +357,9 @@ class TapPendo(Tap):
             if hasattr(file, "close"):
                 file.close()  # a state or a catalogue is not looked at here
         config = ctx.params.get("config", _ConfigInput())
-        return cls._made(
+        return cls(
             config=config.config, parse_env_config=config.parse_env, setup_mapper=setup_mapper
         )
-
-
-def _state(state: dict[str, t.Any] | None) -> dict[str, t.Any] | None:
-    require_own_state(state or {})
-    return state
 
 
 def _catalog(catalog: dict[str, t.Any] | None) -> Catalog | None:
@@ -305,7 +368,7 @@ def _catalog(catalog: dict[str, t.Any] | None) -> Catalog | None:
     try:
         return Catalog.from_dict(catalog)
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise TapError("--catalog: allowed is a catalogue as `--discover` prints it") from None
+        raise TapError("--catalog: must be a catalogue as `--discover` prints it") from None
 
 
 def _json_object(file: t.IO[str] | None, option: str) -> dict[str, t.Any] | None:
@@ -313,9 +376,10 @@ def _json_object(file: t.IO[str] | None, option: str) -> dict[str, t.Any] | None
         return None
     with file:
         try:
-            content = json.load(file)
+            # bytes: a byte order mark, as Windows writes it, is not part of the text
+            content = json.loads(file.buffer.read().decode("utf-8-sig"))  # type: ignore[attr-defined]
         except ValueError:
             content = None
     if not isinstance(content, dict):
-        raise TapError(f"{option}: allowed is a file that holds a JSON object")
+        raise TapError(f"{option}: must be a file that holds one JSON object")
     return content

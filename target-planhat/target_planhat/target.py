@@ -2,33 +2,163 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import json
 import os
+import select
 import sys
 import threading
 import time
 import typing as t
+from codecs import BOM_UTF8
 
 import click
 import dotenv
+import msgspec
 from singer_sdk import Target
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 
-from target_planhat import ledger_command, messages, settings
-from target_planhat.errors import StoppedError, TargetError
-from target_planhat.ledger_command import Wish
-from target_planhat.problems import problems
-from target_planhat.run import Run
+from target_planhat.config import settings
+from target_planhat.config.validation import problems
+from target_planhat.errors import (
+    OutputError,
+    StoppedError,
+    TargetError,
+    log_place,
+    unexpected,
+)
+from target_planhat.pipeline import Run
+from target_planhat.reporting import ledger_cli
+from target_planhat.reporting.ledger_cli import LedgerAction
 
 if t.TYPE_CHECKING:
     from types import FrameType
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from target_planhat.report import Outcome
+    from target_planhat.reporting.report import Outcome
+
+MALFORMED = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding raises where a text is not JSON."""
+_BRACE = ord("{")
+_decode = msgspec.json.decode
+# The keys of each message, and the type of each
+_FORMS: dict[str, dict[str, type]] = {
+    "RECORD": {"stream": str, "record": dict},
+    "SCHEMA": {"stream": str, "schema": dict},
+    "STATE": {"value": object},
+    "ACTIVATE_VERSION": {"stream": str},
+}
+_TYPE_NAMES = {str: "a text", dict: "an object", object: "a value"}
+
+
+class _Row(msgspec.Struct, gc=False):
+    """A RECORD; `record` is JSON of an object."""
+
+    type: t.Literal["RECORD"]
+    stream: str
+    record: msgspec.Raw
+
+
+_decode_row = msgspec.json.Decoder(_Row).decode
+
+
+def record_of(line: bytes | str) -> _Row | None:
+    """Return a line as a RECORD; None if it is not one, or lacks a key."""
+    try:
+        found = _decode_row(line)
+    except MALFORMED:
+        return None
+    return found if memoryview(found.record)[0] == _BRACE else None
+
+
+def without_mark(line: bytes | str) -> bytes | str:
+    """Remove the byte order mark, which files from Windows begin with."""
+    return line.removeprefix(BOM_UTF8) if isinstance(line, bytes) else line.removeprefix("\ufeff")
+
+
+def control_message(number: int, line: bytes | str) -> tuple[str, list[t.Any]]:
+    """Return the type of a line's message, and the values of its keys.
+
+    Raises:
+        TargetError: it is not a message, or lacks a key; the text shows nothing of the line.
+    """
+    try:
+        found = _decode(line)
+    except MALFORMED:
+        raise broken_line(number, line) from None
+    value = found.get("type") if isinstance(found, dict) else None
+    kind = value if isinstance(value, str) else ""
+    if kind == "BATCH":
+        raise _unusable(number, "is a BATCH message: unset `batch_config` of the tap")
+    form = _FORMS.get(kind)
+    if form is None:
+        raise _unusable(
+            number, f"is not a Singer message: its type must be one of {', '.join(_FORMS)}"
+        )
+    for name, type_ in form.items():
+        if name not in found or not isinstance(found[name], type_):
+            raise _unusable(number, f"is of type {kind} without `{name}`, {_TYPE_NAMES[type_]}")
+    return kind, [found[name] for name in form]
+
+
+def broken_line(number: int, line: bytes | str) -> TargetError:
+    """Return the error for a line that is not JSON."""
+    ended = line.endswith(b"\n") if isinstance(line, bytes) else line.endswith("\n")
+    return _unusable(number, "is not JSON" if ended else "is not JSON: the input breaks off there")
+
+
+def _unusable(number: int, reason: str) -> TargetError:
+    return TargetError(f"line {number} of the input {reason}. Nothing is sent")
+
+
+def properties_of(stream: str, schema: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the properties of a SCHEMA.
+
+    Raises:
+        TargetError: it has no properties.
+    """
+    found = schema.get("properties")
+    if not isinstance(found, dict):
+        raise TargetError(f"the SCHEMA of the stream {stream} has no `properties`: it needs them")
+    return found
+
+
+def write_line(text: str) -> None:
+    """Write a whole line to stdout.
+
+    Raises:
+        OutputError: the output cannot be written.
+    """
+    try:
+        _write_out(text.encode() + b"\n")
+    except OSError as error:
+        raise OutputError(error) from None
+
+
+def _write_out(data: bytes) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "stdout is closed")
+    sys.stdout.flush()
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        # stdout replaced by a text buffer, as tests do
+        sys.stdout.write(data.decode())
+        return
+    # past Python's buffer, which would keep what could not be written, and try again at the end
+    raw = getattr(binary, "raw", binary)
+    rest = memoryview(data)
+    while rest:
+        # a pipe takes a part if a signal comes, and none (None) if it does not block and is full
+        taken = raw.write(rest)
+        if taken is None:
+            select.select([], [raw], [])
+        rest = rest[taken or 0 :]
+
 
 # A signal must end the process within ten seconds, whatever it waits for
 _GRACE_SECONDS = 9.5
@@ -36,13 +166,36 @@ _GRACE_SECONDS = 9.5
 _GARBAGE = 50_000
 
 
+@contextlib.contextmanager
+def _one_line() -> t.Iterator[None]:
+    """Turn an unexpected error into one line, without values and traceback.
+
+    Raises:
+        TargetError: that line.
+    """
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - of any kind
+        log_place(error)
+        raise TargetError(f"The run failed: {unexpected(error)}") from None
+
+
 def now() -> int:
     """Read the clock, in epoch milliseconds."""
     return time.time_ns() // 1_000_000
 
 
+def _option(name: str, value: str | None, text: str) -> click.Option:
+    """Make an option; one without a value is passed on as its own name."""
+    if value is None:
+        return click.Option([name], is_flag=True, flag_value=name, default=None, help=text)
+    return click.Option([name], metavar=value, help=text)
+
+
 class TargetPlanhat(Target):
-    """Singer target for Planhat: Pendo usage as user activities and custom metrics."""
+    """Singer target for Planhat: Pendo usage as activities and custom metrics; no stream maps."""
 
     name = "target-planhat"
     package_name = "target-planhat"
@@ -57,13 +210,13 @@ class TargetPlanhat(Target):
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, t.Any]) -> None:
-        """Add none of the SDK's settings: nothing here would act on them."""
+        """Leave the SDK's settings out: nothing here would act on them."""
 
-    # Settings: one clear line, and never a value
+    # Settings: errors are one clear line, and never show a value
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         schema = self.config_jsonschema
-        self._config = settings.plain(self._config, schema)
+        self._config = settings.with_types(self._config, schema)
         lines = problems(self._config, JSONSchemaValidator(schema).iter_errors(self._config))
         if lines and raise_errors:
             raise TargetError("; ".join(lines))
@@ -83,9 +236,9 @@ class TargetPlanhat(Target):
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError):
             files = ", ".join(name for name in value if name != "ENV")
-            raise TargetError(f"--config {files}: allowed is a readable JSON object") from None
+            raise TargetError(f"--config {files}: it must be a readable JSON object") from None
 
-    # Entries
+    # Commands: errors are one line
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -94,14 +247,15 @@ class TargetPlanhat(Target):
         for param in command.params:
             if isinstance(param, click.Option) and param.name == "about_format":
                 param.help = "Output style of --about, and of --ledger if it is json"
-        command.params.append(click.Option(["--ledger"], is_flag=True, help=ledger_command.HELP))
+        command.params.append(click.Option(["--ledger"], is_flag=True, help=ledger_cli.HELP))
         command.params += [
-            click.Option([option], metavar=value, help=f"With --ledger: {told}")
-            for option, value, told in ledger_command.WISHES
+            _option(option, value, f"With --ledger: {text}")
+            for option, value, text in ledger_cli.ACTIONS
         ]
         return command
 
     @classmethod
+    @_one_line()
     def invoke(
         cls,
         *,
@@ -110,39 +264,36 @@ class TargetPlanhat(Target):
         config: _ConfigInput | None = None,
         file_input: t.IO[str] | None = None,
         ledger: bool = False,
-        **wished: str | None,
+        **ledger_action: str | None,
     ) -> None:
-        """Tell about the target, or about its ledger, or read messages and deliver."""
+        """Print what the target or its ledger is, or read messages and deliver."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
         config = config or _ConfigInput()
         target = cls(config=config.config, parse_env_config=config.parse_env)
-        wish = Wish(**wished)
-        if wish.named and not ledger:
-            raise TargetError(f"{', '.join(wish.named)}: allowed with --ledger")
+        action = LedgerAction(**ledger_action)
+        if action.requested and not ledger:
+            raise TargetError(f"{', '.join(action.requested)}: use it with --ledger")
         if ledger:
-            click.echo(target.ledger(wish, about_format))
+            write_line(target.ledger(action, about_format))
             return
-        # what is imported stays, and rows are no cycles: to look for them at each few hundred
-        # takes a sixth of the time
+        # modules stay, and rows have no cycles: a collection for every few hundred objects takes
+        # a sixth of the time
         gc.freeze()
         gc.set_threshold(_GARBAGE)
         target.listen(file_input)
         sys.exit(target._code)
 
-    def ledger(self, wish: Wish, style: str | None = None) -> str:
-        """Do what is wished with the ledger, or say what it holds.
+    def ledger(self, action: LedgerAction, style: str | None = None) -> str:
+        """Change the ledger as requested, or show what it holds.
 
         Raises:
             TargetError: there is no ledger, or it is in use.
         """
         parsed = settings.parsed(self.config)
-        if wish.named:
-            return "\n".join(ledger_command.carried_out(parsed, wish))
-        found = ledger_command.overview(parsed, now())
-        return json.dumps(found, indent=2) if style == "json" else ledger_command.as_text(found)
+        return ledger_cli.output(parsed, action, now(), as_json=style == "json")
 
     # A run
 
@@ -156,15 +307,15 @@ class TargetPlanhat(Target):
         """
         stop = threading.Event()
         source = file_input or sys.stdin
-        # bytes where there are any: what is no UTF-8 is then told by its line
+        # bytes where there are any: a line that is not UTF-8 can then be named
         lines = getattr(source, "buffer", source)
         run = Run(
             settings.parsed(self.config),
             now=lambda: now(),  # noqa: PLW0108 - tests set it
             stop=stop,
-            say=self._say_state,
+            say=self._write_state,
         )
-        # from here on a signal is heeded in order
+        # from here on a signal ends the run in order
         self._client, self._stop = run.client, stop
         try:
             run.open()
@@ -186,34 +337,39 @@ class TargetPlanhat(Target):
         except TargetError as error:
             problem = error.message
             raise
+        except Exception as error:
+            problem = f"{unexpected(error)}: what is not sent is sent by the next run"
+            raise
         finally:
             level = self.logger.info if outcome == "done" else self.logger.warning
             level("%s", run.report(outcome, problem))
 
     def _read(self, run: Run, lines: t.IO[t.Any]) -> None:
-        """Handle line after line; a signal is heeded between them."""
+        """Handle line after line; a signal takes effect between them."""
         for number, line in enumerate(self._lines(lines), 1):
-            row = messages.row(line)
+            row = record_of(line)
             if row is None:
-                self._heed(run, number, line)
+                self._handle_control_message(
+                    run, number, without_mark(line) if number == 1 else line
+                )
                 continue
             try:
                 run.record(row.stream, row.record)
-            except messages.MALFORMED:
-                raise messages.broken(number, line) from None
+            except MALFORMED:
+                raise broken_line(number, line) from None
 
     @staticmethod
-    def _heed(run: Run, number: int, line: t.Any) -> None:
-        """Handle a line that is no RECORD, or a faulty one."""
+    def _handle_control_message(run: Run, number: int, line: t.Any) -> None:
+        """Handle a SCHEMA, STATE or ACTIVATE_VERSION; raise for a line that is not a message."""
         if not line.strip():
             return
-        kind, given = messages.message(number, line)
+        kind, values = control_message(number, line)
         if kind == "SCHEMA":
-            run.schema(given[0], messages.properties(*given))
+            run.schema(values[0], properties_of(*values))
         elif kind == "STATE":
-            run.state(*given)
+            run.state(*values)
         else:
-            run.activate(*given)
+            run.activate(*values)
 
     def _lines(self, lines: t.IO[t.Any]) -> t.Iterator[t.Any]:
         while True:
@@ -229,18 +385,12 @@ class TargetPlanhat(Target):
             yield line
 
     @staticmethod
-    def _say_state(value: t.Any) -> None:
-        """Hand a STATE on; Meltano keeps it."""
-        try:
-            sys.stdout.write(json.dumps(value) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Python must not find out again when it ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise TargetError("nobody takes the STATE any more: the pipe is closed") from None
+    def _write_state(value: t.Any) -> None:
+        """Print a STATE; Meltano keeps it."""
+        write_line(json.dumps(value))
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Raise a flag; only what may wait for long, and changes nothing, is broken off."""
+        """Set the flag to stop; reads of input and of Planhat are broken off, posts are not."""
         del frame
         self._code = 128 + signum
         if not hasattr(self, "_stop"):

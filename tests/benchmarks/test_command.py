@@ -56,18 +56,18 @@ def test_a_suite_measures_each_program_and_judges(
         (
             ("--only", "tap,taps"),
             (
-                "argument --only: no suite: taps; allowed are tap, memory, latency, many, target, "
-                "pipe, growth, units"
+                "argument --only: not a suite: taps; it must be one of tap, memory, latency, many, "
+                "target, pipe, growth, hourly, units"
             ),
         ),
-        (("--size", "0"), "argument --size: allowed is a whole number above 0"),
-        (("--rounds", "some"), "argument --rounds: allowed is a whole number above 0"),
+        (("--size", "0"), "argument --size: it must be a whole number above 0"),
+        (("--rounds", "some"), "argument --rounds: it must be a whole number above 0"),
         (("--json", "no/such.json"), "argument --json: there is no folder no"),
-        (("--json", "README.md"), "argument --json: README.md holds other things than figures"),
+        (("--json", "README.md"), "argument --json: README.md holds something else than figures"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(arguments: tuple[str, ...], said: str) -> None:
     done = bench(*arguments)
 
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == f"./do bench: error: {said}"
+    assert done.stderr.splitlines()[-1] == f"./do dev bench: error: {said}"

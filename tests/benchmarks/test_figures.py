@@ -11,7 +11,7 @@ from benchmarks import documents, figures, tables
 from benchmarks.figures import BARE, OURS, PLAIN, Amount, Series, Suite
 from benchmarks.running import Run
 from benchmarks.scale import telling
-from benchmarks.suites import growth, latency, many, memory, pipe, target
+from benchmarks.suites import growth, hourly, latency, many, memory, pipe, target
 from benchmarks.verdicts import verdicts
 
 if t.TYPE_CHECKING:
@@ -41,16 +41,25 @@ FAST = {
     "latency": suite(series(latency.NEAR, wall=4.0), series(latency.FAR, wall=5.0)),
     "many": suite(series(many.CASE, wall=5.15)),
     "target": suite(
-        series(target.NEAR, wall=1.0),
-        series(target.NEAR, PLAIN, wall=2.0),
-        series(target.FAR, wall=1.0),
-        series(target.FAR, PLAIN, wall=3.0),
+        *(
+            series(case + kind, contender, wall=wall)
+            for kind in ("", target.SINGLE)
+            for case, contender, wall in (
+                (target.NEAR, OURS, 1.0),
+                (target.NEAR, PLAIN, 3.0),
+                (target.FAR, OURS, 1.0),
+                (target.FAR, PLAIN, 5.0),
+            )
+        ),
     ),
     "pipe": suite(
         series(pipe.MELTANO, wall=2.0),
         series(pipe.MELTANO, PLAIN, wall=5.0),
         series(pipe.LONGER, wall=20.0),
         series(pipe.LONGER, PLAIN, wall=50.0),
+    ),
+    "hourly": suite(
+        series(hourly.EMPTY, cpu=1.0), series(hourly.FULL, cpu=1.3), series(hourly.IDLE, rows=0)
     ),
     "growth": suite(
         *(
@@ -76,7 +85,7 @@ def slower(one: Series) -> Series:
 def test_what_is_exactly_as_wanted_is_reached() -> None:
     judged = verdicts(FAST)
 
-    assert len(judged) == 14
+    assert len(judged) == 17
     assert [one.what for one in judged if not one.reached] == []
 
 
@@ -86,6 +95,20 @@ def test_what_is_slower_than_wanted_is_not_reached(name: str) -> None:
     changed = suite(*(slower(one) if one.contender == OURS else one for one in found))
 
     assert [one.what for one in verdicts({name: changed}) if one.reached] == []
+
+
+def test_targets_are_set_against_others_by_the_clock_and_by_cpu() -> None:
+    table = tables.of_suite(
+        "target",
+        suite(
+            series(target.FAR, wall=2.0, cpu=2.0),
+            series(target.FAR, PLAIN, wall=10.0, cpu=3.0),
+        ),
+    )
+
+    ours = dict(zip(table.titles, table.lines[0], strict=True))
+    assert ours["x SDK's defaults, by the clock"] == "5.00"
+    assert ours["x SDK's defaults, by CPU"] == "1.50"
 
 
 @pytest.mark.parametrize("name", ["memory", "latency", "growth"])

@@ -13,8 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from tap_pendo.planning import windowed
-from tap_pendo.windows import EPOCH, HOUR, Grid, Length, Window, plan
+from tap_pendo.calendar import EPOCH, HOUR, Grid, Length, Window, plan
+from tap_pendo.reading.plan import windowed
 
 from benchmarks import figures, messages
 from benchmarks.running import measured, program, serving
@@ -184,11 +184,14 @@ def test_time_is_cut_as_the_tap_plans_it(
 
     bounds = [(EPOCH + one.start * HOUR, EPOCH + one.end * HOUR) for one in found]
     assert bounds == [(one.start, one.end) for one in windows]
-    assert sum(cutting.calls(one.rows, 50_000) for one in found) == calls
+    assert cutting.calls(found, 50_000) == calls
 
 
 def test_runs_of_the_tap_take_what_is_reckoned(tmp_path: Path) -> None:
-    """Rows and bytes within a fifth; calls within 2.5 times, as an emulated week is not even."""
+    """Rows within a fifth; bytes within a third, calls within 2.5 times.
+
+    The first page of a window may come twice, and an emulated week is not even.
+    """
     days = 14
     server = ("--port", "0", "--now", "2026-03-20T00:00:00Z", "--events-per-day", 600)
     unit_costs, per_row = costs(KEPT), KEPT["units"].amount("row of the emulated product")
@@ -217,12 +220,12 @@ def test_runs_of_the_tap_take_what_is_reckoned(tmp_path: Path) -> None:
 
             assert found.rows == pytest.approx(rows, rel=0.2)
             assert calls / 2.5 <= found.calls <= calls * 2.5
-            assert found.size / 1e6 == pytest.approx(float(megabytes), rel=0.2)
+            assert found.size / 1e6 == pytest.approx(float(megabytes), rel=0.33)
 
 
 def test_a_ledger_is_as_large_as_is_reckoned(tmp_path: Path) -> None:
     """Within a quarter: each table of SQLite has a page that is not full."""
-    records, together = 9000, 3
+    records, together = 45_000, 3
     ledger = tmp_path / "ledger.db"
     with serving("benchmarks.receiving") as served:
         settings = {
@@ -267,12 +270,12 @@ def test_a_reader_asks_for_a_case_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--events", "none"), "argument --events: allowed is a number from 1 to 1e+13"),
-        (("--events", "nan"), "argument --events: allowed is a number from 1 to 1e+13"),
-        (("--tenants", "1.5"), "argument --tenants: allowed is a whole number from 1 to 1e+06"),
+        (("--events", "none"), "argument --events: it must be a number from 1 to 1e+13"),
+        (("--events", "nan"), "argument --events: it must be a number from 1 to 1e+13"),
+        (("--tenants", "1.5"), "argument --tenants: it must be a whole number from 1 to 1e+06"),
         (
             ("--hours-per-day", "25"),
-            "argument --hours-per-day: allowed is a whole number from 1 to 24",
+            "argument --hours-per-day: it must be a whole number from 1 to 24",
         ),
         (("--period", "week"), "argument --period: invalid choice: 'week' (choose from"),
     ],
@@ -281,4 +284,4 @@ def test_what_cannot_be_is_refused_in_one_line(arguments: tuple[str, ...], said:
     done = scale(*arguments)
 
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"./do scale: error: {said}")
+    assert done.stderr.splitlines()[-1].startswith(f"./do dev scale: error: {said}")

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 import requests
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Events
+from tap_pendo.catalog.stream_specs import EventSpec
 
 from benchmarks import messages, product, same
 from benchmarks.running import FailedError, measured, program, serving
@@ -53,7 +53,7 @@ WHOLE = events(END - 2 * DAY, END - 1)
 def test_events_are_as_many_as_asked_for_in_the_order_of_the_tap(
     served: t.Callable[..., requests.Response],
 ) -> None:
-    assert isinstance(FEATURE_EVENTS, Events)
+    assert isinstance(FEATURE_EVENTS, EventSpec)
     names = FEATURE_EVENTS.sort("hour")
 
     rows = served(WHOLE).json()["results"]

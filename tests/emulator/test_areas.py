@@ -1,4 +1,4 @@
-"""Product areas, and who must not be processed: the further object sources (§3.4, §4.4)."""
+"""Product areas, and who must not be processed: the further object sources."""
 
 from collections.abc import Callable
 from typing import Any

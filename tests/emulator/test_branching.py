@@ -1,4 +1,4 @@
-"""Pipelines in pipelines: spawn, fork, join and merge (API facts §3.5)."""
+"""Pipelines in pipelines: spawn, fork, join and merge."""
 
 import json
 from collections.abc import Callable
@@ -119,11 +119,11 @@ REFUSALS: list[tuple[list[Any], str]] = [
     ([{"spawn": [5]}], "bad pipeline: no source"),
     ([{"spawn": [[{"limit": 1}]]}], "bad pipeline: first step must be a source"),
     ([{"spawn": [[const()], [{"source": {"nope": None}}]]}], "bad pipeline: bad source: unknown"),
-    ([const(), {"spawn": [[const()]]}], "bad pipeline: unknown operator spawn"),
+    ([const(), {"spawn": [[const()]]}], "bad pipeline: unknown step type 'spawn'"),
     ([const(), {"fork": []}], "bad pipeline: bad fork: "),
     ([const(), {"fork": [[{"cat": None}], []]}], "bad pipeline: bad fork: "),
-    ([const(), {"fork": [[{"nope": 1}]]}], "bad pipeline: unknown operator nope"),
-    ([const(), {"fork": [[const()]]}], "bad pipeline: unknown operator source"),
+    ([const(), {"fork": [[{"nope": 1}]]}], "bad pipeline: unknown step type 'nope'"),
+    ([const(), {"fork": [[const()]]}], "bad pipeline: unknown step type 'source'"),
     ([const(), {"join": {"fields": ["k"]}}], "bad pipeline: bad join: expected an object with "),
     ([const(), {"join": {"fields": [], "width": 2}}], "bad pipeline: bad join: expected a list"),
     ([const(), {"join": {"fields": ["k"], "width": 0}}], "bad pipeline: bad join: width"),

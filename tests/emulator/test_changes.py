@@ -1,4 +1,4 @@
-"""What tests change in a world: tags and metadata; rows and truth change alike (§5.4, §8.4)."""
+"""What tests change in a world: tags and metadata; rows and truth change alike."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable

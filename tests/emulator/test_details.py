@@ -1,4 +1,4 @@
-"""One visitor, account or report by its id, and the history of a visitor (§2.7, §2.9)."""
+"""One visitor, account or report by its id, and the history of a visitor."""
 
 import base64
 import csv

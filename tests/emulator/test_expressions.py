@@ -1,4 +1,4 @@
-"""Expressions and their values (API facts §3.6)."""
+"""Expressions and their values."""
 
 import json
 from typing import Any

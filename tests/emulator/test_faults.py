@@ -1,4 +1,4 @@
-"""Ordered faults and counted calls (API facts §8.4)."""
+"""Ordered faults and counted calls."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The further event sources: single events, what was seen, mails, recordings, agents (§4.8)."""
+"""The further event sources: single events, what was seen, mails, recordings, agents."""
 
 import json
 from collections import Counter
@@ -56,6 +56,20 @@ def test_single_events_are_what_events_count(busy: World, ask: Ask) -> None:
 
     assert singles == grouped
     assert {app for _, app, _ in singles} == set(LIVE_APPS)
+
+
+def test_knob_single_event_rows_gives_counts_by_hour(ask: Ask) -> None:
+    world = _make()
+    events = Counter(row["browserTime"] // HOUR for row in ask(world, "singleEvents", ALL, WEEK))
+    world.knobs.single_event_rows = "hours"
+    rows = ask(world, "singleEvents", ALL, WEEK)
+    counted: Counter[int] = Counter()
+    for row in rows:
+        counted[row["hour"] // HOUR] += row["numEvents"]
+
+    assert counted == events
+    assert not any("browserTime" in row or "type" in row for row in rows)
+    assert all(row["day"] == row["hour"] - row["hour"] % DAY for row in rows)
 
 
 def test_single_events_have_their_fields(busy: World, ask: Ask) -> None:

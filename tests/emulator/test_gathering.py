@@ -1,4 +1,4 @@
-"""What group, reduce and each aggregator make of rows (API facts §3.5)."""
+"""What group, reduce and each aggregator make of rows."""
 
 import json
 from collections.abc import Callable

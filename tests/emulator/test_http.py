@@ -1,4 +1,4 @@
-"""Who may call, which path answers what, and the lists (API facts §8.1, §8.2)."""
+"""Who may call, which path answers what, and the lists."""
 
 import gzip
 from typing import Any
@@ -69,7 +69,6 @@ def test_verify_tells_about_write_access(pendo: Any) -> None:
         ("GET", "/api/v1/nothing", False, 404),
         ("GET", "/", False, 404),
         ("GET", "/api/v1/visitor", False, 404),
-        ("GET", "/api/v1/page/some-id", False, 404),
         ("GET", "/api/v1/metadata/schema/parentAccount", False, 404),
         ("GET", "/api/v1/aggregation", False, 405),
         ("PUT", "/api/v1/page", False, 403),
@@ -83,6 +82,14 @@ def test_paths_and_verbs(pendo: Any, verb: str, path: str, writes: bool, status:
     answer = pendo.call(verb, path, headers={KEY: key})
 
     assert (answer.status_code, answer.content) == (status, b"")
+
+
+@pytest.mark.parametrize("kind", ["page", "feature", "tracktype", "guide"])
+def test_one_definition_is_not_to_be_had_by_its_path(pendo: Any, kind: str) -> None:
+    one = pendo.get(f"/api/v1/{kind}?expand=*").json()[-1]["id"]
+
+    assert pendo.get(f"/api/v1/{kind}/{one}").status_code == 404
+    assert [each["id"] for each in pendo.get(f"/api/v1/{kind}?expand=*&id={one}").json()] == [one]
 
 
 def test_header_name_is_not_case_sensitive(pendo: Any) -> None:

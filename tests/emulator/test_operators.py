@@ -1,4 +1,4 @@
-"""What each operator does with rows, and in which order (API facts §3.5, §8.3)."""
+"""What each operator does with rows, and in which order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -81,16 +81,12 @@ def test_sort_of_event_rows_by_bucket_and_visitor(world: World, ask: Ask) -> Non
     assert len({day for day, _, _ in keys}) == 3
 
 
-def test_skip_and_limit_cut_a_sorted_table(world: World, ask: Ask) -> None:
+def test_limit_cuts_a_sorted_table(world: World, ask: Ask) -> None:
     sort = {"sort": ["visitorId"]}
     every = ask(world, "visitors", None, None, sort)
-    parts = [
-        row
-        for start in range(0, 500, 100)
-        for row in ask(world, "visitors", None, None, sort, {"skip": start}, {"limit": 100})
-    ]
 
-    assert parts == every
+    assert ask(world, "visitors", None, None, sort, {"limit": 100}) == every[:100]
+    assert ask(world, "visitors", None, None, sort, {"limit": 9999}) == every
     assert ask(world, "visitors", None, None, {"limit": 0}) == []
 
 

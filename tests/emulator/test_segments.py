@@ -1,4 +1,4 @@
-"""Segments, their members, and what else is looked up: bulkExpand and expand (§2.7, §3.5)."""
+"""Segments, their members, and what else is looked up: bulkExpand and expand."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The lists whose form nobody has described, in each form they may have (§2.1, §11.5)."""
+"""The lists whose form nobody has described, in each form they may have."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every switch makes its difficulty, and leaves what is true reachable (API facts §8.4)."""
+"""Every switch makes its difficulty, and leaves what is true reachable."""
 
 import json
 from collections import Counter
@@ -119,6 +119,7 @@ def dimensions(row: dict[str, Any]) -> str:
 
 SORT = {"sort": ["day", "visitorId"]}
 NOTHING = {"filter": "false"}
+ESCAPED = {"filter": 'visitorId == "a\\"b"'}
 FOLDED = {"filter": '"b" < "C"'}
 IDS = ("visitors", None, {"sort": ["visitorId"]}, {"select": {"id": "visitorId"}})
 
@@ -126,6 +127,8 @@ IDS = ("visitors", None, {"sort": ["visitorId"]}, {"select": {"id": "visitorId"}
 EFFECTS: dict[str, Callable[[Fresh], Any]] = {
     "throttled": lambda f: [status(f.get("/api/v1/page")) for _ in range(3)] == [429, 429, 200],
     "throttled-retry-after": lambda f: f.get("/api/v1/page").headers.get("Retry-After") == "0",
+    "throttled-403": lambda f: "rateLimitExceeded" in f.get("/api/v1/page").text,
+    "throttled-409": lambda f: [status(f.get("/api/v1/page")) for _ in range(3)] == [409, 409, 200],
     "server-errors": lambda f: (
         [status(f.ask("apps", None)) for _ in range(4)] == [500, 502, 503, 200]
     ),
@@ -159,6 +162,7 @@ EFFECTS: dict[str, Callable[[Fresh], Any]] = {
     "case-blind-sort": lambda f: (
         unsorted([row["id"] for row in f.rows(*IDS)]) and not f.rows("visitors", None, FOLDED)
     ),
+    "escapes-refused": lambda f: status(f.ask("visitors", None, ESCAPED)) == 400,
     "split-rows": lambda f: (
         max(Counter(map(dimensions, f.rows("pageEvents", WEEK))).values()) == 2
     ),

@@ -1,4 +1,4 @@
-"""Which buckets a timeSeries means: DST days, half-hour zones, counts (API facts §3.3)."""
+"""Which buckets a timeSeries means: DST days, half-hour zones, counts."""
 
 from itertools import pairwise
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a bad aggregation is refused with, and in which order (API facts §8.3)."""
+"""What a bad aggregation is refused with, and in which order."""
 
 import json
 from typing import Any
@@ -41,10 +41,16 @@ REFUSALS: list[tuple[Any, int, str]] = [
     (
         _body({"visitors": None}, {"frobnicate": 1}),
         400,
-        "bad pipeline: unknown operator frobnicate",
+        "bad pipeline: unknown step type 'frobnicate'",
     ),
     (
-        _body({"visitors": None}, {"limit": 1, "skip": 1}),
+        # Pendo has no such step, whatever clients believe
+        _body({"visitors": None}, {"skip": 1}),
+        400,
+        "bad pipeline: unknown step type 'skip'",
+    ),
+    (
+        _body({"visitors": None}, {"limit": 1, "count": None}),
         400,
         "bad pipeline: a step must have exactly one operator",
     ),
@@ -91,7 +97,7 @@ REFUSALS: list[tuple[Any, int, str]] = [
     (
         _body({"visitors": None}, {"filter": "(("}, {"frobnicate": 1}),
         400,
-        "bad pipeline: unknown operator frobnicate",
+        "bad pipeline: unknown step type 'frobnicate'",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""What the made-up product holds (API facts §2, §4.1 to §4.3, §8.5)."""
+"""What the made-up product holds."""
 
 from collections import Counter
 from collections.abc import Callable

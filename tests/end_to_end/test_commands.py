@@ -16,14 +16,14 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
 # in place of the project's own: the plugins are installed already
-DO = '#!/bin/sh\nshift\nexec "$@"\n'
+DO = '#!/bin/sh\nshift 2\nexec "$@"\n'
 FIRST_RUN = """
     export TARGET_PLANHAT_REQUIRE_LEDGER=false
-    ./do run meltano --environment=prod run tap-pendo-for-planhat target-planhat
+    ./do dev run meltano --environment=prod run tap-pendo-for-planhat target-planhat
 """
 # what each page takes for granted
 BEFORE = {
-    "README.md": "",
+    "docs/running.md": "",
     "tap-pendo/README.md": """
         printf '{"integration_key": "%s", "api_url": "%s", "start_date": "%s"}' \
             "$TAP_PENDO_INTEGRATION_KEY" "$TAP_PENDO_API_URL" "$TAP_PENDO_START_DATE" > config.json
@@ -53,7 +53,7 @@ LONG = {
 }
 # what is told then, each once at least
 TOLD = {
-    "README.md": [r"Pendo accepts the integration_key", r"^total +\d", r"Run completed"],
+    "docs/running.md": [r"Pendo accepts the integration_key", r"^total +\d", r"Run completed"],
     "tap-pendo/README.md": [r"Pendo accepts the integration_key", r"^total +\d"],
     "target-planhat/README.md": [
         r"dry run: nothing was posted",
@@ -83,7 +83,7 @@ def typed(page: str) -> str:
     commands = []
     for block in all_blocks(page):
         if block.language == "sh":
-            # what is from a package index: ./do installs
+            # what is from a package index: ./do dev installs
             commands.append(re.sub(r"^pip install .*\n", "", block.text, flags=re.MULTILINE))
         elif block.language == "text":
             commands += re.findall(r"^(?:\S+ ){5} *cd /srv/usage && (.*\n)", block.text)
@@ -92,7 +92,7 @@ def typed(page: str) -> str:
 
 def configure(folder: Path, page: str) -> None:
     """Write what the page says in place of the environment `prod`."""
-    [environment] = texts(page, "yaml")
+    environment = texts(page, "yaml")[0]
     assert environment.startswith("- name: prod   # in place of the environment `prod` of meltano")
     file = folder / "meltano.yml"
     whole = re.sub(
@@ -135,6 +135,6 @@ def test_commands_of_a_page_do_what_it_says(
 
 
 def test_each_project_file_keeps_the_ledger_from_being_begun_anew() -> None:
-    for page in ("README.md", "target-planhat/README.md"):
-        [environment] = texts(page, "yaml")
+    for page in ("docs/running.md", "target-planhat/README.md"):
+        environment = texts(page, "yaml")[0]
         assert "require_ledger: true" in environment

@@ -11,9 +11,9 @@ import pytest
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo import client as tap_client
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import from_ms, to_ms
+from tap_pendo.api import client as tap_client
+from tap_pendo.calendar import from_ms, to_ms
 
 from tests.conftest import NOW, TapRunner, Warehouse
 from tests.documents import ROOT, blocks

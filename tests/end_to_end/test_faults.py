@@ -12,15 +12,15 @@ from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
-from tap_pendo import client as tap_client
-from tap_pendo import decoding
+from tap_pendo import json_stream
 from tap_pendo import tap as tap_module
+from tap_pendo.api import client as tap_client
+from tap_pendo.api.client import KEY_REFUSED
+from tap_pendo.api.concurrency import Limiter
+from tap_pendo.calendar import from_ms
 from tap_pendo.catalog import CATALOG
-from tap_pendo.client import KEY_REFUSED
+from tap_pendo.catalog.stream_specs import ChildSpec
 from tap_pendo.errors import TapError
-from tap_pendo.limiter import Limiter
-from tap_pendo.objects import Derived
-from tap_pendo.windows import from_ms
 
 from tests.conftest import NOW, Output, TapRunner, Warehouse
 from tests.outcomes import ENDED, EXACT, KINDS, REFUSED, SKIPPED, outcome, refused, told
@@ -56,7 +56,7 @@ RUNS: dict[str, dict[str, t.Any]] = {
 STREAMS = {
     run: tuple(name for of, names in KINDS.values() if of == run for name in names) for run in RUNS
 }
-DERIVED = {row.name for row in CATALOG if isinstance(row, Derived)}
+DERIVED = {row.name for row in CATALOG if isinstance(row, ChildSpec)}
 # these change what was read before
 REWRITING = ("late-events", "retagged")
 
@@ -68,7 +68,7 @@ def product() -> Iterator[Emulator]:
     with serve(world) as pendo, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tap_client, "FIRST_WAIT", 0.0)
         # so that small answers that break off leave rows, as large ones do
-        patch.setattr(decoding, "_BLOCK", 256)
+        patch.setattr(json_stream, "_BLOCK", 256)
         patch.setattr(Limiter, "wait", lambda *_: None)
         patch.setattr(tap_module, "utc_now", lambda: from_ms(pendo.clock.now()))
         yield pendo

@@ -9,7 +9,7 @@ from datetime import timezone
 from pathlib import Path
 
 import pytest
-from tap_pendo.windows import to_text
+from tap_pendo.calendar import to_text
 
 if t.TYPE_CHECKING:
     from datetime import datetime

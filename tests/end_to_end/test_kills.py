@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo import client as tap_client
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import UTC, Grid, Window, from_text
+from tap_pendo.api import client as tap_client
+from tap_pendo.calendar import UTC, Grid, Window, from_text
 
-from tests.conftest import Output, TapRunner
+from tests.conftest import Output, TapRunner, costly
 from tests.sink import EVENTS, Sink
 from tests.tables import event_sums
 
@@ -61,6 +61,7 @@ class Killable:
             "lookback_days": 0,
             "lookback_hours": 0,
             "concurrency": WORKERS,
+            "costly_streams": costly(streams),
         }
         tap.config = settings
         self.command = [sys.executable, "-m", "tap_pendo"]
@@ -114,7 +115,8 @@ def _midnight(moment: datetime) -> datetime:
 def _at(now: datetime) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tap_client, "FIRST_WAIT", 0.0)
-        patch.setattr(tap_module, "utc_now", lambda: now)
+        # as for the process that is killed: a clock that goes on
+        patch.setattr(tap_module, "utc_now", lambda: max(now, datetime.now(UTC)))
         yield
 
 

@@ -80,5 +80,5 @@ def test_rules_come_from_the_environment_as_json(folder: Path) -> None:
     bad = run(folder, *pipe, **rules)
     assert bad.returncode == 1
     told = bad.stdout + bad.stderr
-    assert "setting `activities.0.stream` is not valid" in told
+    assert "setting `activities.0.stream` must be" in told
     assert "xyzzy" not in told

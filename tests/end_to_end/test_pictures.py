@@ -6,7 +6,7 @@ import re
 import typing as t
 from datetime import datetime, timedelta, timezone
 
-from tap_pendo.windows import to_ms
+from tap_pendo.calendar import to_ms
 
 from tests.documents import blocks
 from tests.tables import make_view

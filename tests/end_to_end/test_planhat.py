@@ -1,4 +1,4 @@
-"""From Pendo over the tap to Planhat, run after run: Planhat has what Pendo counts, once (P8)."""
+"""From Pendo over the tap to Planhat, run after run: Planhat has what Pendo counts, once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pendo_emulator.server import serve as serve_pendo
 from pendo_emulator.world import World as Pendo
 from planhat_emulator.server import serve as serve_planhat
 from planhat_emulator.world import World as Planhat
-from tap_pendo import client as tap_client
 from tap_pendo import tap as tap_module
-from tap_pendo.limiter import Limiter
-from tap_pendo.windows import from_ms
-from target_planhat import delivery, transport
+from tap_pendo.api import client as tap_client
+from tap_pendo.api.concurrency import Limiter
+from tap_pendo.calendar import from_ms
 from target_planhat import target as target_module
+from target_planhat.delivery import sender
+from target_planhat.planhat import http
 
 from tests.conftest import NOW, TapRunner
 from tests.planhat.kills import killed
@@ -173,10 +174,10 @@ def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sides]:
     """Serve both; a few of Pendo's visitors are not in Planhat yet."""
     world = Pendo(events_per_day=120, visitors=100, accounts=25)
     monkeypatch.setattr(tap_client, "FIRST_WAIT", 0.0)
-    monkeypatch.setattr(transport, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(http, "FIRST_WAIT", 0.0)
     monkeypatch.setattr(Limiter, "wait", lambda *_: None)
-    monkeypatch.setattr(delivery, "BATCH", 20)
-    monkeypatch.setattr(delivery, "METRIC_BATCH", 10)
+    monkeypatch.setattr(sender, "BATCH", 20)
+    monkeypatch.setattr(sender, "METRIC_BATCH", 10)
     with serve_pendo(world) as pendo:
         pendo.clock.set(NOW.isoformat())
         monkeypatch.setattr(tap_module, "utc_now", lambda: from_ms(pendo.clock.now()))
@@ -230,6 +231,54 @@ def test_run_after_run_planhat_has_what_pendo_counts(
     again = sides.run(full_refresh=True, **settings)
     assert again["sent"] == 0
     assert held(sides.planhat) == found
+
+
+def test_a_lost_ledger_is_not_made_anew_where_the_tap_resumes(sides: Sides) -> None:
+    acquaint(sides.pendo.world, sides.planhat)
+    sides.run()
+    sent = held(sides.planhat)
+    sides.wait(1)
+    for file in sides.target.folder.glob("ledger.db*"):
+        file.unlink()
+    given = {"select": (*STREAMS, "active_visitors"), "aggregations": [ACTIVE]}
+    output = sides.tap.run(state=sides.state, start_date=START.isoformat(), **given)
+    sides.target.run(*output, **RULES)
+
+    assert "is new, but the tap resumes" in str(sides.target.error)
+    assert held(sides.planhat) == sent
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+def test_a_first_read_in_pieces_goes_on_with_its_ledger_alone(order: str, sides: Sides) -> None:
+    given: Record = {
+        "select": (*STREAMS, "active_visitors"),
+        "aggregations": [ACTIVE],
+        "start_date": START.isoformat(),
+        "backfill_order": order,
+    }
+    whole = sides.tap.run(**given)
+    ends = [at for at, message in enumerate(whole, 1) if message["type"] == "STATE"]
+    other = f"sqlite:///{sides.target.folder / 'other.db'}"
+    refused = 0
+    for at in ends[:: len(ends) // 4]:
+        state = whole[at - 1]["value"]
+        rest = sides.tap.run(state=state, **given)
+        sides.target.run(*rest, **RULES, ledger_url=other)
+        marks = [state["bookmarks"].get(rule["stream"], {}) for rule in _rules()]
+        started = any("covered_from" in each for each in marks)
+        assert bool(sides.target.error) is started
+        refused += started
+        if not started:
+            sides.target.folder.joinpath("other.db").unlink()
+        # nothing of Pendo's objects is in Planhat, so that nothing is sent
+        sides.target.run(*whole[:at], **RULES)
+        sides.target.run(*rest, **RULES)
+        assert sides.target.error is None
+    assert refused > 1
+
+
+def _rules() -> list[Record]:
+    return [*RULES["activities"], *RULES["metrics"]]
 
 
 @pytest.mark.sampled(10, 1)

@@ -7,21 +7,21 @@ import typing as t
 from datetime import datetime
 from pathlib import Path
 
+from tap_pendo.calendar import UTC, to_ms
 from tap_pendo.catalog import CATALOG
-from tap_pendo.objects import Events
-from tap_pendo.windows import UTC, to_ms
+from tap_pendo.catalog.stream_specs import EventSpec
 
 if t.TYPE_CHECKING:
     from tests.conftest import TapRunner, Warehouse
 
-EVENTS = [row for row in CATALOG if isinstance(row, Events) and row.by_default]
+EVENTS = [row for row in CATALOG if isinstance(row, EventSpec) and row.by_default]
 START = datetime(2026, 3, 8, 7, tzinfo=UTC)
 SETTINGS = {"start_date": START.isoformat()}
 STREAMS = tuple(row.name for row in EVENTS)
 NEXT_DAY = 24 * 3600
 
 
-def sums(warehouse: Warehouse, row: Events) -> dict[tuple[t.Any, ...], int]:
+def sums(warehouse: Warehouse, row: EventSpec) -> dict[tuple[t.Any, ...], int]:
     """Events per app, entity and UTC day in a table."""
     entity = "poll_id" if row.name == "poll_events" else row.identity[3].name
     events = "num_events" if row.grouped else "1"

@@ -6,7 +6,7 @@ import typing as t
 from collections import defaultdict
 from datetime import timedelta
 
-from tap_pendo.windows import to_ms
+from tap_pendo.calendar import to_ms
 
 from tests.conftest import NOW
 from tests.documents import blocks

@@ -15,11 +15,11 @@ from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.tagging import TAGGED
 from pendo_emulator.world import World
-from tap_pendo import client as tap_client
-from tap_pendo import decoding
+from tap_pendo import json_stream
 from tap_pendo import tap as tap_module
-from tap_pendo.limiter import Limiter
-from tap_pendo.windows import from_ms, to_ms
+from tap_pendo.api import client as tap_client
+from tap_pendo.api.concurrency import Limiter
+from tap_pendo.calendar import from_ms, to_ms
 
 from tests.conftest import NOW, TapRunner
 from tests.sink import EVENTS, Sink
@@ -150,7 +150,7 @@ def test_after_each_run_the_sink_holds_what_pendo_counts(request: pytest.Fixture
         with serve(world) as pendo, pytest.MonkeyPatch.context() as patch:
             patch.setattr(tap_client, "FIRST_WAIT", 0.0)
             # so that small answers that break off leave rows, as large ones do
-            patch.setattr(decoding, "_BLOCK", 256)
+            patch.setattr(json_stream, "_BLOCK", 256)
             patch.setattr(Limiter, "wait", lambda *_: None)
             patch.setattr(tap_module, "utc_now", lambda: from_ms(pendo.clock.now()))
             tell(pendo, told, {"period": period, "timezone": product["time_zone"], **LOOKBACK})

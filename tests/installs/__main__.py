@@ -1,4 +1,4 @@
-"""`./do installs`: goes all ways to install, with each Python of this machine, a line for each."""
+"""`./do dev installs`: goes all ways to install, with each Python here, a line for each."""
 
 from __future__ import annotations
 

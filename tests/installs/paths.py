@@ -12,7 +12,7 @@ import yaml
 
 from tests.documents import blocks
 from tests.installs.loopback_hub import loopback_hub
-from tests.installs.services import InstallError, pipe
+from tests.installs.services import pipe
 from tests.installs.workplace import ROOT, Workplace
 
 if t.TYPE_CHECKING:
@@ -88,20 +88,7 @@ def from_ref(place: Workplace, python: Path, source: Source) -> None:
     for file, text in written.items():
         file.write_text(text.replace("<repository>", source.repository))
     place.run("sh", "-ec", _ADD, cwd=project, MELTANO_PYTHON=str(python))
-    for definition in map(yaml.safe_load, written.values()):
-        if "select" in definition:
-            _copy_select(project / "meltano.yml", definition)
     meltano_run(place, project)
-
-
-def _copy_select(file: Path, definition: dict[str, t.Any]) -> None:
-    """Do by hand what `--from-ref` leaves out."""
-    content = yaml.safe_load(file.read_text())
-    [extractor] = content["plugins"]["extractors"]
-    if "select" in extractor:
-        raise InstallError("--from-ref takes `select` now: hub/README.md need not speak of it")
-    extractor["select"] = definition["select"]
-    file.write_text(yaml.safe_dump(content))
 
 
 PATHS: dict[str, Callable[[Workplace, Path, Source], None]] = {

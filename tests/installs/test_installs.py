@@ -1,4 +1,4 @@
-"""The ways to install: some of them offline, all of them with --all (`./do installs`)."""
+"""The ways to install: some of them offline, all of them with --all (`./do dev installs`)."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_each_way_to_install_works_with_each_python(
     name: str, version: str, request: pytest.FixtureRequest
 ) -> None:
     if not request.config.getoption("all"):
-        pytest.skip("asks the package index for minutes: ./do installs, or --all")
+        pytest.skip("asks the package index for minutes: ./do dev installs, or --all")
     if not (python := pythons().get(version)):
         pytest.skip(f"no Python {version} here")
     place = request.getfixturevalue("place")

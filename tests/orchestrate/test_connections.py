@@ -37,15 +37,18 @@ FULL: dict[str, t.Any] = {
 }
 WRONG: list[tuple[t.Any, str]] = [
     ([], " must be a mapping of tenants"),
-    ({"tenant": []}, "tenant is not known; known are tenants"),
+    ({"tenant": []}, "tenant is not known; it must be one of tenants"),
     ({"tenants": []}, "tenants must be a list of 1 to 1000"),
     ({"tenants": [{"name": "acme"}]}, "tenant acme: pendo is missing"),
-    ({"tenants": [{**ACME, "scheme": 1}]}, "tenant acme: scheme is not known; known are name, "),
+    (
+        {"tenants": [{**ACME, "scheme": 1}]},
+        "tenant acme: scheme is not known; it must be one of name, ",
+    ),
     ({"tenants": [{**ACME, "name": "A b"}]}, "tenant A b: name must be a name of small letters"),
     ({"tenants": [{**ACME, "pendo": {}}]}, "tenant acme: pendo.secrets.integration_key is missing"),
     (
         {"tenants": [{**ACME, "pendo": {"settings": {"integration_key": "xyzzy"}}}]},
-        "tenant acme: pendo.settings.integration_key is not known; known are region, ",
+        "tenant acme: pendo.settings.integration_key is not known; it must be one of region, ",
     ),
     (
         {"tenants": [{**ACME, "pendo": {"settings": {"start_date": "xyzzy"}}}]},

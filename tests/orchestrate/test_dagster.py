@@ -128,12 +128,13 @@ def test_a_mistake_in_the_file_is_one_line_and_exit_code_1(around: dict[str, str
     )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"{file}: tenant acme: scheme is not known; known are name, pendo, ")
+    unknown = f"{file}: tenant acme: scheme is not known"
+    assert line.startswith(f"{unknown}; it must be one of name, pendo, ")
 
 
 def test_dagster_takes_the_commands_that_the_page_shows(around: dict[str, str]) -> None:
     [shown] = blocks("docs/orchestrate.md", "Setting up", "sh")
-    pools, serving = (line.removeprefix("./do orchestrate ") for line in shown.splitlines())
+    pools, serving = (line.removeprefix("./do dev orchestrate ") for line in shown.splitlines())
     # what `dagster dev` would serve
     served = serving.replace("dagster dev", "-m dagster definitions validate")
     for command in (pools.removeprefix("python "), served):

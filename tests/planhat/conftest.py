@@ -10,9 +10,9 @@ from emulation.clock import Clock
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
 from target_planhat import target as target_module
-from target_planhat import transport
-from target_planhat.client import PlanhatClient
 from target_planhat.ledger.database import Database
+from target_planhat.planhat import http
+from target_planhat.planhat.endpoints import PlanhatClient
 
 from tests.planhat.running import TargetRunner
 
@@ -110,7 +110,7 @@ def client(connect: Callable[..., PlanhatClient]) -> PlanhatClient:
 @pytest.fixture
 def target(planhat: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TargetRunner:
     """Give the target, ready for that tenant; nothing waits before it tries again."""
-    monkeypatch.setattr(transport, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(http, "FIRST_WAIT", 0.0)
     runner = TargetRunner(planhat, tmp_path)
     monkeypatch.setattr(target_module, "now", lambda: int(runner.now.timestamp() * 1000))
     planhat.knobs.rate_limit = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,8 +25,10 @@ if t.TYPE_CHECKING:
 _CALLS = 80
 # as `python -m target_planhat`, but with so few items in a post that there are many
 _CODE = """
-from target_planhat import delivery, target, transport
-delivery.BATCH, delivery.METRIC_BATCH, transport.FIRST_WAIT = {batch}, {batch}, 0.0
+from target_planhat import target
+from target_planhat.delivery import sender
+from target_planhat.planhat import http
+sender.BATCH, sender.METRIC_BATCH, http.FIRST_WAIT = {batch}, {batch}, 0.0
 if {now}:
     target.now = lambda: {now}
 target.TargetPlanhat.cli()
@@ -35,7 +38,8 @@ target.TargetPlanhat.cli()
 class Process:
     """A run in a process; what it writes goes to files, so that it never waits for a reader.
 
-    Of several at once, each has a `name`. `now`: its clock stands still, at these epoch ms.
+    Of several at once, each has a `name`, which PostgreSQL knows too. `now`: its clock stands
+    still, at these epoch ms.
     """
 
     def __init__(
@@ -47,19 +51,25 @@ class Process:
         now: int = 0,
         **settings: t.Any,
     ) -> None:
-        self._folder, self._given, self._name = target.folder, b"", name
+        self._folder, self._given, self.name = target.folder, b"", name
         self._secrets = [target.planhat.tenant_token, target.planhat.api_token]
         config = {**target.config, **settings}
         file = self._file("json")
         file.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
         command = [sys.executable, "-c", _CODE.format(batch=batch, now=now), "--config", str(file)]
+        environment = {**os.environ, "PGAPPNAME": name}
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=out, stderr=err, cwd=self._folder
+                command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                cwd=self._folder,
+                env=environment,
             )
 
     def _file(self, kind: str) -> Path:
-        return self._folder / f"{self._name}.{kind}"
+        return self._folder / f"{self.name}.{kind}"
 
     def feed(self, text: bytes, *, end: bool = True) -> None:
         """Give it input; it may be dead already."""

@@ -62,5 +62,14 @@ def positions(of: Collection[str]) -> list[Position]:
     return found
 
 
+def covering(of: Collection[str]) -> list[dict[str, t.Any]]:
+    """Give settings of all these knobs, as few as have each position of each knob once at least."""
+    values: dict[str, list[t.Any]] = {}
+    for name, value in positions(of):
+        values.setdefault(name, []).append(value)
+    rows = max(map(len, values.values()))
+    return [{name: some[row % len(some)] for name, some in values.items()} for row in range(rows)]
+
+
 # what a run without creation can meet
 OF_RUNS = tuple(name for name in Knobs.__struct_fields__ if name not in OF_UPSERTS)

@@ -8,8 +8,8 @@ import typing as t
 from datetime import timedelta
 
 import msgspec
-from target_planhat import settings as target_settings
-from target_planhat.run import Run
+from target_planhat.config import settings as target_settings
+from target_planhat.pipeline import Run
 
 from tests.planhat.running import EVENTS, FEATURES, NOW, WINDOWS, day, state, window
 
@@ -28,10 +28,10 @@ def whole(*events: Message, read: t.Any = NOW) -> list[Message]:
 
 
 @contextlib.contextmanager
-def opened(target: TargetRunner) -> Iterator[Run]:
+def opened(target: TargetRunner, **settings: t.Any) -> Iterator[Run]:
     """Open a run that is fed by hand."""
     run = Run(
-        target_settings.parsed(target.target().config),
+        target_settings.parsed(target.target(**settings).config),
         now=lambda: int(target.now.timestamp() * 1000),
         stop=threading.Event(),
         say=target.states.append,

@@ -1,4 +1,4 @@
-"""The model of the ledger that runs are held against: plain dicts in the words of P8."""
+"""The model of the ledger that runs are held against: plain dicts."""
 
 from __future__ import annotations
 

@@ -74,8 +74,8 @@ def acquaint(pendo: Pendo, planhat: Planhat, without: int = 0) -> list[Record]:
 
 
 def is_known(visitor: str) -> bool:
-    """Whether an id is somebody's: not empty, not anonymous, and without control characters."""
-    return bool(visitor.strip()) and visitor.isprintable() and not visitor.startswith("_PENDO_T_")
+    """Whether an id is somebody's: not empty, not anonymous, and without NUL."""
+    return bool(visitor.strip()) and "\0" not in visitor and not visitor.startswith("_PENDO_T_")
 
 
 def activities(sink: Sink) -> Counter[Place]:

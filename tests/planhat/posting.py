@@ -7,8 +7,8 @@ import typing as t
 import pytest
 
 if t.TYPE_CHECKING:
-    from target_planhat.answers import Outcome
-    from target_planhat.client import PlanhatClient
+    from target_planhat.planhat.endpoints import PlanhatClient
+    from target_planhat.planhat.posts import Outcome
 
 Kind = t.Literal["activities", "points"]
 KINDS: tuple[Kind, ...] = ("activities", "points")

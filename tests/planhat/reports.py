@@ -7,8 +7,8 @@ import random
 import typing as t
 from datetime import date, datetime, timedelta, timezone
 
-from target_planhat.contributions import FATES, Fate
-from target_planhat.report import Reason, RuleReport, RunReport, Unmatched
+from target_planhat.reporting.report import Reason, RuleReport, RunReport, Unmatched
+from target_planhat.rule_model import FATES, Fate
 
 STARTED = datetime(2026, 3, 11, 12, 34, 56, tzinfo=timezone.utc)
 
@@ -95,7 +95,7 @@ def _used(name: str, days: int, draws: random.Random) -> RuleReport:
         matched=2910,
         unmatched=290,
         unmatched_by_company=[
-            Unmatched(f"{chr(97 + i)}…{i * 7919:08x}", 60 // (i + 1), 900 // (i + 1))
+            Unmatched(f"company-{i}", f"Company {i}" if i else "", 60 // (i + 1), 900 // (i + 1))
             for i in range(20)
         ],
         samples=[

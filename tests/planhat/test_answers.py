@@ -6,7 +6,7 @@ import json
 import typing as t
 
 import pytest
-from target_planhat.answers import METRIC_KEYS, of_post, of_upsert
+from target_planhat.planhat.posts import METRIC_KEYS, of_post, of_upsert
 
 Item = dict[str, t.Any]
 

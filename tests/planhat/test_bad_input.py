@@ -72,30 +72,39 @@ def assert_discreet(said: Said, command: Command) -> None:
     [
         ({"tenant_token": None}, ["setting `tenant_token` is missing"]),
         ({"tenant_token": OTHER_TENANT}, ["refuses the `tenant_token`", "tenant UUID"]),
-        ({"tenant_token": "xyzzy/../x"}, ["setting `tenant_token` is not valid"]),
+        ({"tenant_token": "xyzzy/../x"}, ["setting `tenant_token` must be"]),
         ({"api_token": f"{SECRET}-token"}, ["refuses the `api_token`", "`api_url`"]),
-        ({"region": "XYZZY_1"}, ["setting `region` is not valid", "such as eu3"]),
-        ({"region": "xyzzy 1"}, ["setting `region` is not valid", "such as eu3"]),
-        ({"api_url": "ftp://xyzzy"}, ["setting `api_url` is not valid", "https://"]),
-        ({"analytics_url": "xyzzy"}, ["setting `analytics_url` is not valid", "https://"]),
-        ({"settle_hours": "xyzzy"}, ["setting `settle_hours` is not valid", "number"]),
-        ({"settle_hours": -1}, ["setting `settle_hours` is not valid", "at least 0"]),
+        ({"region": "XYZZY_1"}, ["setting `region` must be", "such as eu3"]),
+        ({"region": "xyzzy 1"}, ["setting `region` must be", "such as eu3"]),
+        ({"api_url": "ftp://xyzzy"}, ["setting `api_url` must be", "https://"]),
+        ({"analytics_url": "xyzzy"}, ["setting `analytics_url` must be", "https://"]),
+        ({"settle_hours": "xyzzy"}, ["setting `settle_hours` must be", "number"]),
+        ({"settle_hours": -1}, ["setting `settle_hours` must be", "at least 0"]),
         ({"since": "31.12.xyzzy"}, ["setting `since`", "such as 2026-01-31"]),
-        ({"timezone": "Mars/xyzzy"}, ["setting `timezone` is not known", "Europe/Berlin"]),
+        ({"timezone": "Mars/xyzzy"}, ["setting `timezone` must be", "Europe/Berlin"]),
         ({"unmatched": "xyzzy"}, ["setting `unmatched`", "park, send, skip, fail"]),
         ({"unmatched": "park", "api_token": None}, ["setting `unmatched` is park", "`api_token`"]),
         ({"create_end_users": True, "api_token": None}, ["`create_end_users` needs `api_token`"]),
         ({"create_end_users": "xyzzy"}, ["setting `create_end_users`", "boolean"]),
-        ({"dry_run": "xyzzy"}, ["setting `dry_run` is not valid", "boolean"]),
-        ({"require_ledger": "xyzzy"}, ["setting `require_ledger` is not valid", "boolean"]),
+        ({"dry_run": "xyzzy"}, ["setting `dry_run` must be", "boolean"]),
+        ({"require_ledger": "xyzzy"}, ["setting `require_ledger` must be", "boolean"]),
         ({"require_ledger": True}, ["does not exist, and `require_ledger` is set"]),
-        ({"ledger_url": "mysql://xyzzy@h/d"}, ["setting `ledger_url` is not valid", "sqlite:///"]),
+        ({"park_days": 0}, ["setting `park_days` must be", "at least 1"]),
+        ({"park_days": "xyzzy"}, ["setting `park_days` must be", "integer"]),
+        *(
+            ({"ledger_url": f"postgresql://me:a@{tail}"}, ["`@` must be written as %40"])
+            for tail in ("xyzzy@h/d", "xyzzy/b@h/d")
+        ),
+        ({"ledger_url": "mysql://xyzzy@h/d"}, ["setting `ledger_url` must be", "sqlite:///"]),
         ({"in_doubt": "xyzzy"}, ["setting `in_doubt`", "assume_sent, resend"]),
-        ({"tenant_tokn": "xyzzy"}, ["unknown setting `tenant_tokn`", "known are tenant_token"]),
-        ({"activities": "xyzzy"}, ["setting `activities` is not valid", "array"]),
+        (
+            {"tenant_tokn": "xyzzy"},
+            ["unknown setting `tenant_tokn`", "must be one of tenant_token"],
+        ),
+        ({"activities": "xyzzy"}, ["setting `activities` must be", "array"]),
         (
             {"activities": [{"stream": "page_evnts"}]},
-            ["setting `activities.0`", "`page_evnts`: known are feature_events, page_events"],
+            ["setting `activities.0`", "`page_evnts`; must be one of feature_events, page_events"],
         ),
         (
             {"activities": [{"name": "a", "stream": "feature_events", "count": "num_evnts"}]},
@@ -107,7 +116,7 @@ def assert_discreet(said: Said, command: Command) -> None:
         ),
         (
             {"metrics": [{"stream": "visitors", "dimension_id": "d", "value": "v"}]},
-            ["`stream` is `visitors`", "and the names of aggregations"],
+            ["`stream` is `visitors`", "or an aggregation's name"],
         ),
     ],
     ids=str,
@@ -123,7 +132,7 @@ def test_a_bad_setting_is_one_line_before_anything_is_sent(
 def test_a_token_that_is_refused_hints_at_the_region(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("target_planhat.client.API_URL", command.target.planhat.url)
+    monkeypatch.setattr("target_planhat.planhat.endpoints.API_URL", command.target.planhat.url)
     settings = {"api_url": None, "region": "eu3", "api_token": f"{SECRET}-of-us4"}
     line = the_line(command.run(*events(GOOD), **settings), command)
 
@@ -180,13 +189,13 @@ def test_an_unreadable_config_is_one_line(
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
     line = the_line(command.call("--config", str(file)), command)
 
-    assert line == f"--config {file}: allowed is a readable JSON object"
+    assert line == f"--config {file}: it must be a readable JSON object"
 
 
 def test_a_config_that_is_not_there_is_one_line(command: Command, tmp_path: Path) -> None:
     line = the_line(command.call("--config", str(tmp_path / "none.json")), command)
 
-    assert "none.json: allowed is a readable JSON object" in line
+    assert "none.json: it must be a readable JSON object" in line
 
 
 # What a SCHEMA tells
@@ -239,11 +248,11 @@ def test_a_stream_that_does_not_come_is_told_with_those_that_did(command: Comman
         ('{"type": "RECORD", "stream": "features", "record": {"id": NaN}}', "is not JSON"),
         (b'{"type": "STATE", "value": "\xff"}', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ('"xyzzy"', "is no Singer message: allowed types are RECORD, SCHEMA, STATE"),
-        ("[1]", "is no Singer message"),
-        ("{}", "is no Singer message"),
-        ('{"type": "XYZZY"}', "is no Singer message"),
-        ('{"type": ["xyzzy"]}', "is no Singer message"),
+        ('"xyzzy"', "is not a Singer message: its type must be one of RECORD, SCHEMA, STATE"),
+        ("[1]", "is not a Singer message"),
+        ("{}", "is not a Singer message"),
+        ('{"type": "XYZZY"}', "is not a Singer message"),
+        ('{"type": ["xyzzy"]}', "is not a Singer message"),
         ('{"type": "BATCH", "stream": "features"}', "is a BATCH message: unset `batch_config`"),
         ('{"type": "RECORD", "stream": "xyzzy"}', "is of type RECORD without `record`, an object"),
         ('{"type": "RECORD", "stream": "s", "record": []}', "is of type RECORD without `record`"),
@@ -324,16 +333,16 @@ def test_a_huge_line_is_read_as_any_other(command: Command) -> None:
         ({"num_events": -1}, "rejected", "`num_events` is negative"),
         ({"hour": None}, "rejected", "no time: `hour` or `day` is missing"),
         ({"hour": ""}, "rejected", "no time: `hour` or `day` is missing"),
-        ({"hour": "xyzzy"}, "rejected", "`hour` is no time of the years 2000 to 2099"),
-        ({"hour": "0001-01-01T00:00:00Z"}, "rejected", "`hour` is no time of the years"),
-        ({"hour": 1773043200}, "rejected", "`hour` is no time of the years 2000 to 2099"),
-        ({"read_at": "xyzzy"}, "rejected", "`read_at` is no time of the years 2000 to 2099"),
+        ({"hour": "xyzzy"}, "rejected", "`hour` is not a time of the years 2000 to 2099"),
+        ({"hour": "0001-01-01T00:00:00Z"}, "rejected", "`hour` is not a time of the years"),
+        ({"hour": 1773043200}, "rejected", "`hour` is not a time of the years 2000 to 2099"),
+        ({"read_at": "xyzzy"}, "rejected", "`read_at` is not a time of the years 2000 to 2099"),
         ({"visitor_id": ""}, "rejected", "`visitor_id` is empty"),
         ({"visitor_id": "  "}, "rejected", "`visitor_id` is empty"),
         ({"visitor_id": None}, "rejected", "`visitor_id` is empty"),
         ({"visitor_id": {SECRET: 1}}, "rejected", "`visitor_id` is neither text nor number"),
         ({"visitor_id": SECRET * 300}, "rejected", "`visitor_id` is longer than 1000 characters"),
-        ({"visitor_id": f"{SECRET}\x00"}, "rejected", "`visitor_id` has control characters"),
+        ({"visitor_id": f"{SECRET}\x00"}, "rejected", "`visitor_id` has a NUL character"),
         ({"visitor_id": f"_PENDO_T_{SECRET}"}, "ignored", "anonymous visitor"),
         ({"visitor_id": SECRET}, "parked", "Planhat has no end user with this externalId"),
         ({"feature_id": ""}, "rejected", "`feature_id` is empty, and the action names it"),
@@ -401,7 +410,7 @@ def test_settings_from_the_environment_are_read_and_told_alike(
         monkeypatch.setenv(f"TARGET_PLANHAT_{name.upper()}", str(value))
     monkeypatch.setenv("TARGET_PLANHAT_METRICS", '[{"stream": "events", "dimension_id": "a"')
     line = the_line(command.call("--config", "ENV"), command)
-    assert line == "setting `metrics` is not valid: allowed is array"
+    assert line == "setting `metrics` must be an array"
 
     rule = {"stream": "feature_events", "dimension_id": "a"}
     monkeypatch.setenv("TARGET_PLANHAT_METRICS", json.dumps([rule]))
@@ -409,6 +418,31 @@ def test_settings_from_the_environment_are_read_and_told_alike(
     assert command.call("--config", "ENV", lines=lines).code == 0
     sums = command.target.planhat.world.point_sums()
     assert sums == {("a", "Company", "acme", "2026-03-09"): 2}
+
+
+@pytest.mark.parametrize("from_environment", [False, True])
+@pytest.mark.parametrize("around", [("", "\n"), (" \t", "\r\n"), ("\u00a0", " ")])
+def test_white_space_around_secrets_is_what_copying_added(
+    around: tuple[str, str],
+    from_environment: bool,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = f"sqlite:///{tmp_path / 'own.db'}"
+    secrets = {name: command.config[name] for name in ("tenant_token", "api_token")}
+    copied = {name: value.join(around) for name, value in {**secrets, "ledger_url": ledger}.items()}
+    lines = "".join(json.dumps(m) + "\n" for m in events(GOOD))
+    if from_environment:
+        for name, value in {**command.config, **copied}.items():
+            monkeypatch.setenv(f"TARGET_PLANHAT_{name.upper()}", str(value))
+        said = command.call("--config", "ENV", lines=lines)
+    else:
+        said = command.feed(lines, **copied)
+
+    assert said.code == 0
+    assert command.report["sent"] == 1
+    assert (tmp_path / "own.db").exists()
 
 
 def test_input_from_a_file_is_told_by_its_line_too(command: Command, tmp_path: Path) -> None:

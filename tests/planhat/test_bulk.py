@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_planhat.bulk import array, parts
+from target_planhat.planhat.posts import array, parts
 
 ITEMS = st.lists(st.binary(max_size=30).map(bytes.hex).map(str.encode), max_size=40)
 

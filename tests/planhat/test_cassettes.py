@@ -23,7 +23,8 @@ import pytest
 from emulation.clock import Clock
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
-from target_planhat.client import ANALYTICS_URL, API_URL, PlanhatClient
+from target_planhat.config.settings import ANALYTICS_URL
+from target_planhat.planhat.endpoints import API_URL, PlanhatClient
 from vcr.request import Request
 
 if t.TYPE_CHECKING:
@@ -39,7 +40,7 @@ DATE = "2026-03-10T00:00:00.000Z"
 
 def _check(client: PlanhatClient) -> t.Any:
     client.check()
-    return client.answers()
+    return client.recovers()
 
 
 def _activities(client: PlanhatClient) -> t.Any:
@@ -91,7 +92,7 @@ class Place(t.NamedTuple):
     api_token: str
     region: str | None = None
     api_url: str | None = None
-    analytics_url: str | None = None
+    analytics_url: str = ANALYTICS_URL
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def vcr_config(place: Place) -> dict[str, t.Any]:
     hidden = {
         place.tenant_token: TENANT,
         place.api_url or API_URL.format(f"-{place.region}"): API_URL.format(""),
-        place.analytics_url or ANALYTICS_URL: ANALYTICS_URL,
+        place.analytics_url: ANALYTICS_URL,
     }
 
     def request(one: Request) -> Request:

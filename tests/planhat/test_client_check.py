@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from planhat_emulator.server import Emulator
-    from target_planhat.client import PlanhatClient
+    from target_planhat.planhat.endpoints import PlanhatClient
 
     from tests.planhat.conftest import Time
 
@@ -92,7 +92,7 @@ def test_a_wrong_api_token_is_told_with_a_hint_at_the_region(
     named: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("target_planhat.client.API_URL", planhat.url)
+    monkeypatch.setattr("target_planhat.planhat.endpoints.API_URL", planhat.url)
 
     with pytest.raises(PlanhatError, match="refuses the `api_token`") as error:
         connect(api_token="wrong-token", **given).check()
@@ -168,25 +168,32 @@ def test_the_region_picks_the_host_of_rest(
 
 
 @pytest.mark.parametrize(
-    ("fault", "well"),
+    ("fault", "well", "calls", "waited"),
     [
-        ({}, True),
-        ({"kind": "status"}, False),
-        ({"kind": "status", "status": 429}, False),
-        ({"kind": "status", "status": 404}, False),
-        ({"kind": "reset"}, False),
-        ({"kind": "time_out"}, False),
-        ({"kind": "malformed"}, True),
+        ({}, True, 1, 0),
+        ({"kind": "status"}, True, 2, 1),
+        ({"kind": "reset", "times": 3}, True, 4, 7),
+        ({"kind": "status", "status": 503, "times": None}, False, 5, 15),
+        ({"kind": "time_out", "times": None}, False, 5, 15),
+        ({"kind": "status", "status": 404}, False, 1, 0),
+        ({"kind": "malformed"}, True, 1, 0),
     ],
 )
-def test_whether_the_analytics_host_is_well_is_asked_once(
-    client: PlanhatClient, planhat: Emulator, fault: dict[str, t.Any], well: bool
+def test_whether_the_analytics_host_is_well_again_is_asked_with_pauses(
+    client: PlanhatClient,
+    planhat: Emulator,
+    time: Time,
+    fault: dict[str, t.Any],
+    well: bool,
+    calls: int,
+    waited: float,
 ) -> None:
     if fault:
         planhat.faults.add(fault)
 
-    assert client.answers() is well
-    assert client.calls == 1
+    assert client.recovers() is well
+    assert client.calls == calls
+    assert waited <= time.slept <= 1.25 * waited
 
 
 # Secrets

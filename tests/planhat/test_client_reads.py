@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     from planhat_emulator.server import Emulator
-    from target_planhat.client import Path, PlanhatClient
+    from target_planhat.planhat.endpoints import Path, PlanhatClient
 
     from tests.planhat.conftest import Time
 
@@ -38,7 +38,7 @@ def test_objects_come_with_their_keys_and_nothing_else(
 ) -> None:
     keys = ("_id", "externalId", "sourceId")
     fields = {
-        "companies": keys,
+        "companies": (*keys, "name"),
         "endusers": (*keys, "email", "companyId"),
         "assets": (*keys, "companyId"),
         "projects": (*keys, "companyId"),
@@ -85,7 +85,7 @@ def test_companies_are_read_in_pages_where_there_is_no_one_answer(
     planhat.faults.add({"path": "/leancompanies", "times": None, **fault})
 
     assert by_id(everything(client, "companies")) == by_id(
-        shown(planhat, "companies", "_id", "externalId", "sourceId")
+        shown(planhat, "companies", "_id", "externalId", "sourceId", "name")
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from target_planhat.answers import Outcome
 from target_planhat.errors import PlanhatError
+from target_planhat.planhat.posts import Outcome
 
 from tests.planhat.posting import BOTH, Kind, fates, items, post
 
 if t.TYPE_CHECKING:
     from planhat_emulator.server import Emulator
-    from target_planhat.client import PlanhatClient
+    from target_planhat.planhat.endpoints import PlanhatClient
 
 
 @pytest.mark.parametrize("metric_errors", ["named", "generic"])
@@ -102,7 +102,7 @@ def test_no_reason_holds_an_id_an_address_or_a_token(
     sent = [{"externalId": "u2", "companyExternalId": "ext-ü 1", "action": "x"}]
     for fault in (
         {"kind": "status", "status": 400, "text": text},
-        {"kind": "status", "status": 503, "text": text},
+        {"kind": "status", "status": 502, "text": text},
         {"kind": "partial", "text": text},
     ):
         planhat.faults.add({"path": "/dimensiondata", **fault})

@@ -7,13 +7,13 @@ import typing as t
 
 import pytest
 from planhat_emulator.tokens import Token
-from target_planhat import client as client_module
 from target_planhat.errors import PlanhatError
+from target_planhat.planhat import endpoints as client_module
 
 if t.TYPE_CHECKING:
     from planhat_emulator.server import Emulator
-    from target_planhat.answers import Outcome
-    from target_planhat.client import PlanhatClient
+    from target_planhat.planhat.endpoints import PlanhatClient
+    from target_planhat.planhat.posts import Outcome
 
 
 def person(number: int, company: str = "acme") -> dict[str, t.Any]:
@@ -133,10 +133,10 @@ def test_end_users_that_are_ignored_without_a_word_are_refused(
 def test_a_refusal_of_all_is_told_in_planhats_words(
     client: PlanhatClient, planhat: Emulator, bodies: t.Any
 ) -> None:
-    planhat.knobs.max_items, planhat.knobs.error_bodies = 2, bodies
+    planhat.knobs.max_items, planhat.knobs.error_bodies = 0, bodies
     outcomes = client.upsert_end_users([person(n) for n in range(3)])
 
-    assert {(one.fate, one.reason) for one in outcomes} == {("refused", "400 more than 2 items")}
+    assert {(one.fate, one.reason) for one in outcomes} == {("refused", "400 more than 0 items")}
 
 
 # Size and order
@@ -152,10 +152,11 @@ def test_upserts_go_out_in_parts(
     assert [one.items for one in planhat.calls.log] == [3, 3, 1]
 
 
+@pytest.mark.parametrize("status", [400, 413])
 def test_parts_that_planhat_finds_too_large_are_halved(
-    client: PlanhatClient, planhat: Emulator
+    client: PlanhatClient, planhat: Emulator, status: t.Any
 ) -> None:
-    planhat.knobs.max_items, planhat.knobs.too_many_items = 2, 413
+    planhat.knobs.max_items, planhat.knobs.too_many_items = 2, status
 
     assert fates(client.upsert_end_users([person(n) for n in range(7)])) == ["accepted"] * 7
     assert planhat.world.count("endusers") == 10

@@ -1,4 +1,4 @@
-"""Posts that go wrong in every way: each item is in Planhat once, or listed as in doubt (P10)."""
+"""Posts that go wrong in every way: each item is in Planhat once, or listed as in doubt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from target_planhat import delivery
+from target_planhat.delivery import sender
 
 from tests.planhat.running import NOW
 from tests.planhat.usage import (
@@ -29,11 +29,11 @@ LATER = NOW + timedelta(minutes=30)
 FORMS = ("json", "text", "empty")
 PATHS = {"/analytics/bulk": ACTIVITIES, "/dimensiondata": METRICS}
 FAULTS: tuple[Record, ...] = (
-    # 413 and 429 say that nothing was taken
-    *({"kind": "status", "status": status} for status in (413, 429)),
+    # these say that nothing was taken
+    *({"kind": "status", "status": status} for status in (413, 429, 503)),
     *(
         {"kind": "status", "status": status, "commit": commit}
-        for status in (500, 502, 503, 504)
+        for status in (500, 502, 504)
         for commit in (False, True)
     ),
     *(
@@ -76,8 +76,8 @@ random.Random(1).shuffle(CASES)
 def _many_posts(target: TargetRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each run take many posts, several of them at once."""
     settle_in(target.planhat.world)
-    monkeypatch.setattr(delivery, "BATCH", 3)
-    monkeypatch.setattr(delivery, "METRIC_BATCH", 3)
+    monkeypatch.setattr(sender, "BATCH", 3)
+    monkeypatch.setattr(sender, "METRIC_BATCH", 3)
 
 
 def kept(target: TargetRunner) -> dict[Place, Kept]:
@@ -111,9 +111,10 @@ def test_whatever_befalls_posts_planhat_has_the_truth_but_for_what_is_in_doubt(
     assert (target.error, report["outcome"]) == (None, "done")
     found, items = held(planhat.world), kept(target)
     assert_once(found, truth, items)
-    if rules is METRICS:
-        assert found == truth
     differing = {place for place in truth if found.get(place, 0) != truth[place]}
+    if rules is METRICS:
+        # but for end users of a company that shows none of their points: they cannot be read back
+        assert all(model == "EndUser" for _, model, *_ in differing)
     if case.in_doubt == "assume_sent":
         assert all(found.get(place, 0) <= truth[place] for place in truth)
         assert differing <= {place for place, item in items.items() if item.doubt}
@@ -197,7 +198,7 @@ def test_after_some_posts_of_unknown_fate_a_run_sends_no_more(target: TargetRunn
     assert "does not answer as it should" in str(target.error)
     assert 0 < report["in_doubt"] < report["in_doubt"] + report["waiting"]
     tried = planhat.calls.counts["/analytics/bulk", "POST"]
-    assert tried <= delivery.MOST_DOUBTS + delivery.IN_FLIGHT - 1
+    assert tried <= sender.MOST_DOUBTS + sender.IN_FLIGHT - 1
 
     planhat.faults.clear()
     target.run(*usage.messages(LATER), **ACTIVITIES)
@@ -208,7 +209,7 @@ def test_after_some_posts_of_unknown_fate_a_run_sends_no_more(target: TargetRunn
 def test_an_activity_that_grew_since_its_post_of_unknown_fate_is_sent_as_far_as_it_grew(
     target: TargetRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "MOST_DOUBTS", 100)
+    monkeypatch.setattr(sender, "MOST_DOUBTS", 100)
     planhat = target.planhat
     fault = {"kind": "time_out", "path": "/analytics/bulk", "commit": True, "times": None}
     planhat.faults.add(fault)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import stat
 import typing as t
+from datetime import timedelta
 
 import pytest
 from emulation.clock import Clock
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
-from target_planhat.settings import SCHEMA
+from target_planhat.config.settings import SCHEMA
 
 from tests.planhat.command import Command
 from tests.planhat.running import (
@@ -160,6 +161,16 @@ def test_setting_unmatched(policy: str, fate: str, command: Command) -> None:
     assert command.report[fate] == 1
 
 
+def test_setting_park_days(command: Command) -> None:
+    command.run(*events(event(day(9, 8), "nobody")))
+    command.target.now += timedelta(days=3)
+    command.run(park_days=3)
+    assert command.report["rules"][0]["earlier"] == {}
+    command.target.now += timedelta(days=1)
+    command.run(park_days=3)
+    assert command.report["rules"][0]["earlier"] == {"rejected": 1}
+
+
 def test_setting_create_end_users(command: Command) -> None:
     told = (
         schema("visitors", "visitor_id", "metadata"),
@@ -168,7 +179,7 @@ def test_setting_create_end_users(command: Command) -> None:
     command.run(*told, *events(event(day(9, 8), "new")), create_end_users=True)
 
     assert command.target.sums == {("new", "Export", "2026-03-09"): 1}
-    assert "1 end users were created" in command.report["notes"]
+    assert "1 end user was created" in command.report["notes"]
 
 
 def test_setting_dry_run(command: Command) -> None:

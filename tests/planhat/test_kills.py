@@ -1,4 +1,4 @@
-"""Runs that are killed at any point: the next one makes them good (P8, P10)."""
+"""Runs that are killed at any point: the next one makes them good."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from pendo_emulator.server import serve as serve_pendo
 from pendo_emulator.world import World as Pendo
-from tap_pendo import client as tap_client
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import from_ms
+from tap_pendo.api import client as tap_client
+from tap_pendo.calendar import from_ms
 
 from tests.conftest import NOW, TapRunner
 from tests.planhat.kills import killed

@@ -69,7 +69,7 @@ def test_a_second_process_on_one_file_is_refused(target: TargetRunner) -> None:
         target.run()
         assert "is in use by another run" in str(target.error)
         assert "PostgreSQL" in str(target.error)
-        for option in ("--ledger", "--arrived=all", "--forget=u2"):
+        for option in ("--ledger", "--confirm=all", "--forget=u2"):
             looked = subprocess.run(
                 [*command, "--ledger", option], capture_output=True, text=True, check=False
             )
@@ -127,6 +127,20 @@ def test_a_ledger_that_is_required_must_be_there(
     target.run(*whole(event(day(9, 8))))
     target.run(require_ledger=True)
     assert target.error is None
+
+
+def test_a_sqlite_that_is_too_old_is_named_before_anything_is_read(
+    target: TargetRunner, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    target.run(*whole(event(day(9, 8))))
+
+    assert target.error == (
+        "the ledger needs SQLite 3.35 or newer, and this Python has 3.34.1: use another Python, or "
+        "set `ledger_url` to PostgreSQL"
+    )
+    assert not ledger.exists()
 
 
 @pytest.mark.parametrize("version", [0, 99])
@@ -218,7 +232,7 @@ def test_a_file_that_is_not_ours_to_use_ends_in_one_line(
 def test_drivers_and_options_that_are_not_known_are_refused(url: str, target: TargetRunner) -> None:
     target.run(ledger_url=url)
 
-    assert "setting `ledger_url` is not valid: allowed is sqlite:///FILE" in str(target.error)
+    assert "setting `ledger_url` is not valid: it must be sqlite:///FILE" in str(target.error)
     assert "xyzzy" not in str(target.error)
 
 
@@ -254,7 +268,8 @@ def test_a_dry_run_leaves_the_file_as_it_is(target: TargetRunner, ledger: Path) 
         *whole(event(day(9, 8), count=5, read=LATER), read=LATER),
         dry_run=True,
         activities=[
-            {"stream": "feature_events", "name": name} for name in ("feature_events", "more")
+            {"stream": "feature_events"},
+            {"stream": "feature_events", "name": "more", "action": "More of {feature_name}"},
         ],
     )
 
@@ -290,7 +305,7 @@ def test_a_change_that_would_mix_figures_is_refused_with_the_way_out(
     target.run(*messages, activities=[RULE | change])
 
     assert f"rule use: {said} changed" in str(target.error)
-    assert "give the rule a new `name` (and set `since`" in str(target.error)
+    assert "give the rule a new `name` (and its own `since`" in str(target.error)
     report = target.run(*messages, activities=[RULE])
     assert (report["unchanged"], target.sums) == (1, {U2: 2})
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 import typing as t
 from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
-from target_planhat.client import PlanhatClient
 from target_planhat.ledger import dialects
-from target_planhat.masking import masked
+from target_planhat.planhat.endpoints import PlanhatClient
 from target_planhat.target import TargetPlanhat
 
 from tests.planhat.ledgers import LATER, U2, whole
@@ -121,13 +122,15 @@ def test_the_oldest_parked_item_is_named_with_its_date_and_age(
         {"state": "parked", "reason": "Planhat has no end user with this externalId", "items": 2}
     ]
     assert rule["oldest_parked"] == {
-        "subject": masked("nobody"),
+        "subject": rule["oldest_parked"]["subject"],
         "date": "2026-03-09",
         "since": "2026-03-11T12:30:00.000Z",
         "days": 3.0,
     }
+    masked = rule["oldest_parked"]["subject"]
+    assert re.fullmatch("n…[0-9a-f]{8}", masked)
     text = command("--ledger")
-    assert f"oldest parked: {masked('nobody')} of 2026-03-09, known for 3 days" in text
+    assert f"oldest parked: {masked} of 2026-03-09, known for 3 days" in text
     assert "2  parked: Planhat has no end user with this externalId" in text
     assert "nobody" not in text
 
@@ -151,8 +154,8 @@ def test_unanswered_posts_of_a_run_that_ended_are_settled_by_hand(
     [state_of_it] = command.overview()["rules"][0]["states"]
     assert state_of_it["reason"] == "the run that posted it ended before the answer came"
 
-    said = command("--ledger", "--arrived" if arrives else "--lost", "all")
-    assert said.startswith("feature_events: 1 items (2) in doubt: taken as")
+    said = command("--ledger", "--confirm" if arrives else "--retry", "all")
+    assert said.startswith("feature_events: 1 items (2) in doubt: counted as")
     assert doubts(command) == SURELY
     target.run(*whole(event(day(9, 8), count=5, read=LATER), read=LATER))
     assert target.sums == {U2: 5}
@@ -170,7 +173,7 @@ def test_what_is_assumed_sent_is_settled_by_hand(
     assert doubts(command) == {**SURELY, "assumed_sent": {"items": 1, "amount": 4}}
     assert "4 in 1 items: taken as sent, though nobody knows" in command("--ledger")
 
-    command("--ledger", "--arrived" if arrives else "--lost", "feature_events")
+    command("--ledger", "--confirm" if arrives else "--retry", "feature_events")
     assert doubts(command) == SURELY
     target.run()
     target.run()
@@ -186,7 +189,7 @@ def test_what_was_sent_again_is_settled_by_hand(
     assert target.sums == {U2: 4 if arrives else 2}
     assert doubts(command) == {**SURELY, "perhaps_twice": {"items": 1, "amount": 2}}
 
-    command("--ledger", "--arrived" if arrives else "--lost", "feature_events")
+    command("--ledger", "--confirm" if arrives else "--retry", "feature_events")
     rule = command.overview()["rules"][0]
     assert rule["excess"] == ({"items": 1, "amount": 2} if arrives else NONE)
     target.run(*whole(event(day(9, 8), count=5, read=LATER), read=LATER))
@@ -229,7 +232,7 @@ def test_a_figure_in_doubt_that_replaces_others_is_settled_by_hand(
     target.run()
     assert doubts(command) == {**SURELY, "assumed_sent": {"items": 1, "amount": 9}}
 
-    command("--ledger", "--arrived" if arrives else "--lost", "all")
+    command("--ledger", "--confirm" if arrives else "--retry", "all")
     target.run()
     values = [point.value for point in target.planhat.world.points()]
     assert values == [7, 9]
@@ -275,7 +278,7 @@ def test_rules_that_are_not_configured_any_more_and_new_ones_are_told(
     assert [(r["name"], r["configured"]) for r in found["rules"]] == [("feature_events", False)]
     assert found["new_rules"] == ["other"]
     text = command("--ledger", activities=other)
-    assert "feature_events (not configured any more)" in text
+    assert "feature_events (no longer configured)" in text
     assert "Nothing yet of other" in text
 
 
@@ -284,16 +287,18 @@ def test_an_unknown_rule_is_refused_with_those_that_are_known(
 ) -> None:
     target.run()
 
-    assert "it knows all, feature_events" in command("--ledger", "--lost", "other", code=1)
+    assert "it must be one of all, feature_events" in command(
+        "--ledger", "--retry", "other", code=1
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--arrived", "all"), "--arrived: allowed with --ledger"),
-        (("--ledger", "--arrived", "all", "--lost", "all"), "one of them at a time"),
-        (("--ledger", "--forget", " "), "--forget: it is empty"),
-        (("--ledger", "--drop-parked", ""), "--drop-parked: it is empty"),
+        (("--confirm", "all"), "--confirm: use it with --ledger"),
+        (("--ledger", "--confirm", "all", "--retry", "all"), "one of them at a time"),
+        (("--ledger", "--forget", " "), "--forget must not be empty"),
+        (("--ledger", "--drop-parked", ""), "--drop-parked must not be empty"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(
@@ -307,10 +312,10 @@ def test_options_that_do_not_fit_are_refused(
 def test_a_dry_run_is_no_time_to_settle_anything(target: TargetRunner, command: Command) -> None:
     target.run()
 
-    assert "dry_run" in command("--ledger", "--lost", "all", code=1, dry_run=True)
+    assert "dry_run" in command("--ledger", "--retry", "all", code=1, dry_run=True)
 
 
-@pytest.mark.parametrize("options", [(), ("--lost", "all"), ("--forget", "u2")])
+@pytest.mark.parametrize("options", [(), ("--retry", "all"), ("--forget", "u2")])
 def test_a_ledger_that_does_not_exist_is_not_made(
     options: tuple[str, ...], target: TargetRunner, command: Command
 ) -> None:
@@ -319,6 +324,20 @@ def test_a_ledger_that_does_not_exist_is_not_made(
     assert not (target.folder / "ledger.db").exists()
     target.run(require_ledger=True)
     assert "does not exist" in str(target.error)
+
+
+def test_a_ledger_is_made_on_purpose(target: TargetRunner, command: Command) -> None:
+    assert "--init: use it with --ledger" in command("--init", code=1)
+    for said in ("has been made: it is empty", "exists already, and is not changed"):
+        assert said in command("--ledger", "--init")
+    if (target.folder / "ledger.db").exists():  # not so in PostgreSQL
+        assert stat.S_IMODE((target.folder / "ledger.db").stat().st_mode) == 0o600
+    assert command.overview()["runs"] == 0
+
+    target.run(*whole(event(day(9, 8), count=1)), require_ledger=True)
+    assert target.sums == {U2: 1}
+    assert "exists already, and is not changed" in command("--ledger", "--init")
+    assert command.overview()["runs"] == 1
 
 
 def test_looking_asks_planhat_nothing_and_changes_nothing(
@@ -351,8 +370,10 @@ def test_a_forgotten_person_is_gone_and_stays_away(target: TargetRunner, command
     target.run(*messages)
     said = command("--ledger", "--forget", "u2")
 
-    assert said.startswith(
-        f"{masked('u2')}: forgotten, with 2 items, 1 fields and 1 end users in the copy of Planhat"
+    assert re.match(
+        "u…[0-9a-f]{8}: forgotten, with 2 items, 1 fields and 1 end users in the copy of Planhat; "
+        "records of this id, and of 1 e-mail addresses that visitors records gave, are ignored",
+        said,
     )
     found = command.overview()
     assert {r["name"]: sum(s["items"] for s in r["states"]) for r in found["rules"]} == {
@@ -360,7 +381,8 @@ def test_a_forgotten_person_is_gone_and_stays_away(target: TargetRunner, command
         "email": 1,
         "uses": 1,
     }
-    assert (found["people"], found["forgotten"]) == (0, 1)
+    # the id, and the address of the visitors record
+    assert (found["people"], found["forgotten"]) == (0, 2)
     assert found["copies"][1]["objects"] == 2
 
     # neither its records nor Planhat bring it back, and nothing is sent again
@@ -402,7 +424,7 @@ def test_a_company_of_the_same_id_is_not_forgotten_with_a_person(
     ]
     target.run(*whole(event(day(9, 8), count=2)))
 
-    assert "0 items, 0 fields and 0 end users" in command("--ledger", "--forget", "acme")
+    assert "the ledger has nothing of this id" in command("--ledger", "--forget", "acme")
     report = target.run(*whole(event(day(9, 8), count=3, read=LATER), read=LATER))
     assert report["ignored"] == 0
 

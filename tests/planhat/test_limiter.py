@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from requests.structures import CaseInsensitiveDict
-from target_planhat.limiter import Limiter, asked_wait
+from target_planhat.planhat.http import Limiter, asked_wait
 
 if t.TYPE_CHECKING:
     from tests.planhat.conftest import Time

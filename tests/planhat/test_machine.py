@@ -1,4 +1,4 @@
-"""Any run after any other: what Planhat has is what a model in plain words says (P8, P9, P10).
+"""Any run after any other: what Planhat has is what a model in plain words says.
 
 Pendo's truth changes as it likes; it is read in windows, in parts, late or again; runs crash. The
 model keeps, for each bucket and app, what the newest complete read said; an item is the sum of its
@@ -23,9 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
 from target_planhat import target as target_module
-from target_planhat import transport
-from target_planhat.client import PlanhatClient
 from target_planhat.ledger.database import Database
+from target_planhat.planhat import http
+from target_planhat.planhat.endpoints import PlanhatClient
 
 from tests.planhat.modelled import (
     APPS,
@@ -435,7 +435,7 @@ def _key(item: Item) -> Thing:
 def test_planhat_has_what_the_model_says_after_any_runs(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(http, "FIRST_WAIT", 0.0)
     many = request.config.getoption("all")
     # hundreds of runs in one process need not compile each statement hundreds of times
     options, compiled = Database._options, {}  # noqa: SLF001 - as above

@@ -1,4 +1,4 @@
-"""Whom in Planhat an item is about, and who is created (P9, P14)."""
+"""Whom in Planhat an item is about, and who is created."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from target_planhat import client as client_module
+from target_planhat.delivery import sender
+from target_planhat.errors import StoppedError
+from target_planhat.planhat import endpoints as client_module
 
 from tests.planhat.knobs import OF_UPSERTS, positions
 from tests.planhat.running import (
@@ -176,6 +178,36 @@ def test_without_api_token_ids_are_sent_as_they_are(target: TargetRunner) -> Non
     assert target.planhat.world.created == []
 
 
+# Planhat knows them, so they are ids
+ODD_IDS = ("a\tb", "a\nb", "\u001ba", "a\u007f", "a\u2028b", " a")
+
+
+@pytest.mark.parametrize("id_", ODD_IDS)
+def test_ids_with_control_characters_that_planhat_knows_are_sent(
+    id_: str, either_ledger: str, target: TargetRunner
+) -> None:
+    del either_ledger
+    world = target.planhat.world
+    world.seed(
+        companies=[{"externalId": id_, "name": "Odd"}],
+        endusers=[{"externalId": id_, "companyId": f"extid-{id_}"}],
+    )
+    metric = {"stream": "feature_events", "dimension_id": "uses", "match": {"field": "account_id"}}
+    rules = {
+        "activities": [{"stream": "feature_events", "info": {"who": "visitor_id"}}],
+        "metrics": [{**metric, "model": "Company", "aggregate": "sum", "value": "num_events"}],
+    }
+    report = target.run(*whole(event(day(9, 8), id_, 3, account=id_)), **rules)
+
+    assert (target.error, report["sent"]) == (None, 2)
+    assert target.sums == {(id_, "Export", DAY): 3}
+    assert world.point_sums() == {("uses", "Company", id_, DAY): 3}
+    [activity] = world.activities()
+    assert activity.info == {"who": id_}
+    # and none of it is said to anybody, nor sent again
+    assert target.run(*whole(event(day(9, 8), id_, 3, account=id_)), **rules)["unchanged"] == 2
+
+
 # The copy of Planhat
 
 
@@ -283,7 +315,7 @@ def test_who_is_absent_is_created_with_fields_of_identity_only(target: TargetRun
     assert target.sums == {("new", "Export", DAY): 1, ("u2", "Export", DAY): 1}
     assert target.planhat.world.created == []
     assert report["sent"] == 2
-    assert "1 end users were created" in report["notes"]
+    assert "1 end user was created" in report["notes"]
 
 
 def test_a_created_end_user_is_not_created_again(target: TargetRunner) -> None:
@@ -455,9 +487,38 @@ def test_a_dry_run_says_who_would_be_created_and_creates_nobody(target: TargetRu
     report = create(target, *messages, dry_run=True)
 
     assert report["sent"] == 1
-    assert "1 end users would be created" in report["notes"]
+    assert "1 end user would be created" in report["notes"]
     assert creations(target) == []
     assert target.planhat.world.count("endusers") == 3
+
+
+@pytest.mark.parametrize("fault", ["unread", "refused", "stopped"])
+def test_who_was_created_is_noted_though_delivery_fails_later(
+    fault: str, target: TargetRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: Record = {"activities": [{"stream": "feature_events"}]}
+    faults = target.planhat.faults
+    if fault == "unread":
+        match = {"field": "account_id", "by": "sourceId"}
+        metric = {"stream": "feature_events", "dimension_id": "m", "model": "Project"}
+        settings["metrics"] = [
+            {**metric, "match": match, "aggregate": "sum", "value": "num_events"}
+        ]
+        faults.add({"kind": "status", "status": 403, "path": "/projects", "times": None})
+    elif fault == "refused":
+        faults.add({"kind": "status", "status": 403, "path": "/analytics/bulk"})
+    else:
+
+        def stopped(*_: t.Any) -> t.NoReturn:
+            raise StoppedError
+
+        monkeypatch.setattr(sender.Delivery, "_submit", stopped)
+    report = create(target, VISITORS, NEW, *whole(event(day(9, 8), "new")), **settings)
+
+    assert report["outcome"] != "done"
+    assert "1 end user was created" in report["notes"]
+    assert any("1 end user was created" in line for line in target.log.lines)
+    assert target.planhat.world.count("endusers") == 4
 
 
 def test_a_metric_creates_nobody_as_its_records_name_no_company(target: TargetRunner) -> None:
@@ -484,6 +545,50 @@ def test_nobody_is_created_unless_that_is_set(
     assert creations(target) == []
     assert all("companyExternalId" not in body and "cId" not in body for body in posted(target))
     assert len(posted(target)) == (1 if unmatched == "send" else 0)
+
+
+ADDRESSES = [f"p{n}@acme.example" for n in range(20)]
+
+
+@pytest.mark.parametrize("unmatched", ["park", "send", "skip"])
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("field", ["visitor_id", EMAIL])
+def test_no_address_goes_out_by_whose_domain_planhat_would_create_someone(
+    field: str, create: bool, unmatched: str, target: TargetRunner
+) -> None:
+    world = target.planhat.world
+    [acme] = world.store.tables["companies"].find("externalId", "acme")
+    acme["domains"] = ["acme.example"]
+    # whom `create_end_users` may not create: the record names no company of Planhat
+    rows = [event(day(9, 8), one, account="gamma") for one in ADDRESSES]
+    rows.append(event(day(9, 8), "u2@acme.example"))
+    people = [visitor(one, one) for one in (*ADDRESSES, "u2@acme.example")]
+    settings = {**match(field, "email"), "unmatched": unmatched, "create_end_users": create}
+    before = world.count("endusers")
+    report = target.run(VISITORS, *people, *whole(*rows), **settings)
+
+    assert target.error is None
+    assert (world.count("endusers"), world.created) == (before, [])
+    assert target.sums == {("u2", "Export", DAY): 1}
+    assert all("email" not in body for body in posted(target))
+    assert report["rejected" if unmatched == "skip" else "parked"] == 20
+    assert ("the address is not sent" in reasons(report)[0]) == (unmatched == "send")
+
+    # they come, with their dates, once they are there
+    world.seed(endusers=[{"email": one, "companyId": "extid-acme"} for one in ADDRESSES])
+    target.now = NOW + timedelta(hours=1)
+    target.run(**settings)
+    assert sum(target.sums.values()) == (1 if unmatched == "skip" else 21)
+
+
+def test_an_address_that_several_end_users_have_does_not_go_out(target: TargetRunner) -> None:
+    for company in ("acme", "beta"):
+        fields = {"email": "two@x.example", "companyId": f"extid-{company}"}
+        target.planhat.world.add("endusers", fields)
+    rows = whole(event(day(9, 8), "two@x.example", account="gamma"))
+    report = target.run(*rows, **match(by="email"), unmatched="send")
+
+    assert (posted(target), report["parked"]) == ([], 1)
 
 
 def test_unmatched_fail_creates_nobody_where_someone_else_cannot_be(target: TargetRunner) -> None:

@@ -1,4 +1,4 @@
-"""Metrics from rows to the points that Planhat has: one value per object and day (P8)."""
+"""Metrics from rows to the points that Planhat has: one value per object and day."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from target_planhat.ledger_command import Wish
+from target_planhat.reporting.ledger_cli import LedgerAction
 
 from tests.planhat.running import (
     EVENTS,
@@ -121,7 +121,7 @@ def test_a_sum_that_was_given_up_stays_so_in_another_order(target: TargetRunner)
         ]
         report = target.run(*daily(*rows, read=at(hours)), **rule)
         assert report["parked"] == (0 if hours else 3)
-        target.target(**rule).ledger(Wish(drop_parked="all"))
+        target.target(**rule).ledger(LedgerAction(drop_parked="all"))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,8 @@ def test_values_of_hours_are_no_value_of_a_day(
 
     assert values(target) == []
     assert report["rejected"] == 1
-    assert "grain of a day" in report["rules"][0]["reasons"][0]["reason"]
+    why = "is not the start of a day" if hour else "its rows are not for whole days"
+    assert why in report["rules"][0]["reasons"][0]["reason"]
 
 
 def test_values_of_hours_can_be_summed(target: TargetRunner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import typing as t
 from datetime import timedelta
 
@@ -82,3 +83,28 @@ def test_a_point_of_one_of_them_is_not_taken_for_that_of_the_other(target: Targe
 
     [told] = report["rules"]
     assert (told["sent"], told["in_doubt"]) == (1, 1)
+
+
+def test_memory_grows_with_those_who_share_an_address_not_with_their_square(
+    target: TargetRunner,
+) -> None:
+    match = {"field": "visitor.metadata.agent.email", "by": "email"}
+    metric = rule(model="EndUser", match=match, value="n")
+    given: list[Message] = [WINDOWS, schema("visitors", "visitor_id", "metadata")]
+    given.append(schema("health", "visitor_id", "n", "window_start", "read_at"))
+    for number in range(1500):
+        shared = {"agent": {"email": "U2@acme.example" if number % 2 else "u2@ACME.example"}}
+        given.append(record("visitors", visitor_id=f"v-{number}", metadata=shared))
+        fields = {"n": number, "read_at": iso(NOW), "window_start": iso(day(9))}
+        given.append(record("health", visitor_id=f"v-{number}", **fields))
+    given.append(window(day(9), day(10), NOW, stream="health"))
+    tracemalloc.start()
+    try:
+        report = target.run(*given, **metric)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert report["rejected"] == 1500
+    # with all pairs it were over 200 MB
+    assert peak < 60e6

@@ -14,9 +14,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from target_planhat.contributions import FATES
-from target_planhat.page import number, page
-from target_planhat.report import Reason, RunReport, figures
+from target_planhat.reporting.report import Reason, RunReport, figures, number
+from target_planhat.reporting.report_files import page
+from target_planhat.rule_model import FATES
 
 from tests.planhat.reports import ALL, Reading, rich, rule, run, shown
 
@@ -66,11 +66,9 @@ def test_page_tells_matches_companies_reasons_and_earlier_runs() -> None:
     read = _read(rich())
 
     assert "90.9 % of 3,200 ids are known in Planhat" in read.text
-    assert read.tables["Companies with the most unmatched ids"]["a…00000000"] == {
-        "": "",
-        "ids": "60",
-        "records": "900",
-    }
+    companies = read.tables["Companies with the most unmatched ids"]
+    assert companies["company-0"] == {"": "", "ids": "60", "records": "900"}
+    assert companies["Company 1 (company-1)"] == {"": "", "ids": "30", "records": "450"}
     assert read.tables["Reasons"]["rejected"] == {"reason": "hour: no date", "records": "7"}
     assert "items of earlier runs, in doubt" in read.text
     assert "events that Planhat has more than Pendo" in read.text
@@ -129,22 +127,23 @@ def test_page_needs_nothing_but_itself() -> None:
     assert not {tag for tag, _ in read.elements} & {"script", "link", "iframe", "img"}
     policy = [a["content"] for tag, a in read.elements if tag == "meta" and "http-equiv" in a]
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
-    assert set(re.findall(r"url\(([^)]*)\)", page(figures(rich())))) == {"#hatched"}
+    assert "url(" not in page(figures(rich()))
 
 
 def test_pictures_say_in_words_what_they_show() -> None:
     source = page(figures(rich(rules=2)))
     read = Reading(source)
 
-    pictures = [a for tag, a in read.elements if tag == "svg"]
-    told = [a for a in pictures if a.get("role") == "img"]
+    told = [a for _, a in read.elements if a.get("role") == "img"]
+    others = [a for tag, a in read.elements if tag == "i" and "style" not in a]
     ids = [a["id"] for _, a in read.elements if "id" in a]
     assert len(told) == 1 + 3 * 3
-    assert all("aria-hidden" in a for a in pictures if a not in told)
+    assert others
+    assert all("aria-hidden" in a for a in others)
     assert {a["aria-labelledby"] for a in told} <= set(ids)
     assert {a["aria-describedby"] for a in told if "aria-describedby" in a} <= set(ids)
     assert len(ids) == len(set(ids))
-    assert "<title>2026-03-08: " in source
+    assert 'title="2026-03-08: ' in source
 
 
 def test_long_back_fill_stays_small() -> None:
@@ -197,13 +196,15 @@ def test_wheel_carries_the_template(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    if "not found in the cache" in built.stderr:
-        pytest.skip("the build backend is not in uv's cache, and tests are offline")
+    if "not found in the cache" in built.stderr or "No module named uv" in built.stderr:
+        pytest.skip("uv, or the build backend in its cache, is missing, and tests are offline")
     assert not built.returncode, built.stderr
 
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {f"target_planhat/templates/report.{kind}" for kind in ("html", "css")} <= set(names)
+    assert {f"target_planhat/reporting/templates/report.{kind}" for kind in ("html", "css")} <= set(
+        names
+    )
 
 
 # What a browser makes of the page: a script in a page around it measures it, as wide as a phone
@@ -218,9 +219,9 @@ frame.onload = () => {
     tables[table.caption.innerText] = [...table.rows].map(row =>
       [...row.cells].map(cell => cell.innerText.trim()));
   });
-  const bars = [...it.querySelector("svg.bars").querySelectorAll("g")].map(bar =>
-    Object.fromEntries([...bar.querySelectorAll("rect")].map(rect =>
-      [rect.getAttribute("class"), rect.getBoundingClientRect().height])));
+  const bars = [...it.querySelector(".bars").querySelectorAll(".bar")].map(bar =>
+    Object.fromEntries([...bar.querySelectorAll("i[class]")].map(part =>
+      [part.getAttribute("class"), part.getBoundingClientRect().height])));
   document.getElementById("out").textContent = JSON.stringify({
     width: it.documentElement.scrollWidth, tables, bars,
     requests: frame.contentWindow.performance.getEntriesByType("resource").map(e => e.name),

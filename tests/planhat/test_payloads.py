@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import typing as t
 
-from target_planhat import payloads
-from target_planhat.moments import iso
+from target_planhat.planhat import posts
+from target_planhat.value_parsing import iso
 
 DATE = 1773187200000
 ACTIVITY: dict[str, t.Any] = {
@@ -22,7 +22,7 @@ ACTIVITY: dict[str, t.Any] = {
 
 
 def test_an_activity() -> None:
-    assert payloads.activity(**ACTIVITY) == {
+    assert posts.activity(**ACTIVITY) == {
         "externalId": "v1",
         "euExtId": "v1",
         "companyExternalId": "acme",
@@ -36,7 +36,7 @@ def test_an_activity() -> None:
 
 
 def test_whole_numbers_are_written_without_a_fraction() -> None:
-    body = payloads.activity(**{**ACTIVITY, "weight": 0.5})
+    body = posts.activity(**{**ACTIVITY, "weight": 0.5})
 
     assert '"count": 7,' in json.dumps(body)
     assert '"weight": 0.5' in json.dumps(body)
@@ -45,20 +45,20 @@ def test_whole_numbers_are_written_without_a_fraction() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     unmatched = {"external_id": None, "email": "a@b.c", "company_external_id": None, "info": {}}
-    body = payloads.activity(**{**ACTIVITY, **unmatched})
+    body = posts.activity(**{**ACTIVITY, **unmatched})
 
     assert body.keys() == {"email", "action", "date", "count", "weight"}
-    assert "info" not in payloads.activity(**{**ACTIVITY, "info": {"url": None}})
+    assert "info" not in posts.activity(**{**ACTIVITY, "info": {"url": None}})
 
 
 def test_a_weight_or_count_of_nothing_is_said() -> None:
-    body = payloads.activity(**{**ACTIVITY, "weight": 0.0, "count": 0})
+    body = posts.activity(**{**ACTIVITY, "weight": 0.0, "count": 0})
 
     assert (body["weight"], body["count"]) == (0, 0)
 
 
 def test_a_point_of_a_metric() -> None:
-    body = payloads.metric(
+    body = posts.metric(
         dimension_id="active", value=12.0, external_id="acme", model="Company", date=DATE
     )
 

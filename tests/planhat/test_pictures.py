@@ -8,7 +8,10 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_planhat.pictures import HEIGHT, STRIP_WIDTH, chart, grouped, strip, unit_of
+from target_planhat.reporting.report import figures
+from target_planhat.reporting.report_files import chart, grouped, page, unit_of
+
+from tests.planhat.reports import Reading, rule, run
 
 LATE = st.dates(min_value=date(1990, 1, 1), max_value=date(2040, 1, 1)).map(str)
 
@@ -77,37 +80,61 @@ def test_grouping_loses_nothing(days: dict[str, dict[str, float]]) -> None:
     assert unit == "year" or len(groups) <= 102
 
 
+def _bars(**figures_of_rule: t.Any) -> list[list[tuple[str | None, str | None]]]:
+    """Give the parts of each bar of the page's last chart: their kind and their style."""
+    read = Reading(page(figures(run(rules=[rule(**figures_of_rule)]))))
+    bars: list[list[tuple[str | None, str | None]]] = []
+    for tag, attributes in read.elements:
+        kind = attributes.get("class")
+        if kind == "bars":
+            bars = []
+        elif kind == "bar":
+            bars.append([])
+        elif tag == "i" and bars and kind not in {"axis", "swatch matched", "swatch unmatched"}:
+            bars[-1].append((kind, attributes.get("style")))
+        elif kind == "axis":
+            return [*bars, [(kind, attributes.get("style"))]]
+    return bars
+
+
 def test_bars_are_as_high_as_their_figures() -> None:
-    drawn = chart({"a": {"sent": 30, "parked": 10}, "b": {}, "c": {"sent": 10}}, ["sent", "parked"])
+    days = {
+        "2026-03-01": {"sent": 30, "parked": 10},
+        "2026-03-02": {},
+        "2026-03-03": {"sent": 10},
+    }
 
+    assert _bars(days=days) == [
+        [(None, "height:0.00%"), ("parked", "height:25.00%"), ("sent", "height:75.00%")],
+        [],
+        [(None, "height:75.00%"), ("sent", "height:25.00%")],
+        [("axis", "top:100.00%")],
+    ]
+    drawn = chart(days, ["sent", "parked"])
     assert drawn
-    sent, parked = drawn.bars[0].parts
-    assert (sent.height, parked.height) == (HEIGHT * 3 / 4, HEIGHT / 4)
-    assert (parked.y, sent.y) == (0, HEIGHT / 4)
-    assert drawn.bars[1].parts == []
-    assert drawn.bars[2].parts[0].y + drawn.bars[2].parts[0].height == drawn.zero == HEIGHT
-    assert drawn.highest.label == "a"
+    assert drawn.highest.label == "2026-03-01"
 
 
-def test_amounts_below_nought_hang_below_the_line() -> None:
-    drawn = chart({"a": {"sent_amount": 20.0}, "b": {"sent_amount": -10.0}}, ["sent_amount"])
+def test_negative_amounts_hang_below_the_line() -> None:
+    amounts = {"2026-03-01": 20.0, "2026-03-02": -10.0}
 
-    assert drawn
-    assert (drawn.bars[0].parts[0].y, drawn.bars[0].parts[0].height) == (0, 100)
-    assert drawn.zero == drawn.bars[1].parts[0].y == 100
-    assert drawn.bars[1].parts[0].height == 50
+    assert _bars(days={}, sent_amount=amounts) == [
+        [(None, "height:0.00%"), ("sent_amount", "height:66.67%")],
+        [(None, "height:66.67%"), ("sent_amount", "height:33.33%")],
+        [("axis", "top:66.67%")],
+    ]
 
 
 def test_nothing_has_no_chart() -> None:
     assert chart({}, ["sent"]) is None
     assert chart({"a": {"sent": 0, "parked": 3}}, ["sent"]) is None
-    assert strip({"sent": 0}) == []
+    assert _bars(days={}) == []
 
 
 def test_strip_is_filled_in_proportion() -> None:
-    parts = strip({"sent": 1, "unchanged": 0, "parked": 3})
+    read = Reading(page(figures(run(streams={"features": {"sent": 1, "parked": 3}}))))
 
-    assert [(part.kind, part.x, part.width) for part in parts] == [
-        ("sent", 0, STRIP_WIDTH / 4),
-        ("parked", STRIP_WIDTH / 4, STRIP_WIDTH * 3 / 4),
+    parts = [
+        (a.get("class"), a["style"]) for tag, a in read.elements if tag == "i" and "style" in a
     ]
+    assert parts == [("sent", "flex-grow:1"), ("parked", "flex-grow:3")]

@@ -9,9 +9,10 @@ from datetime import datetime, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_planhat.contributions import FATES
 from target_planhat.errors import TargetError
-from target_planhat.report import Reason, RunReport, figures, summary, write
+from target_planhat.reporting.report import Reason, RunReport, UnmatchedId, figures, summary
+from target_planhat.reporting.report_files import open_private_file, write
+from target_planhat.rule_model import FATES
 
 from tests.planhat.reports import rich, rule, run
 
@@ -164,6 +165,53 @@ def test_report_is_written_as_page_and_json_and_again_as_latest(tmp_path: Path) 
     assert (folder / "latest.html").read_text() == second.read_text()
     assert json.loads((folder / "latest.json").read_text())["records"] == 2
     assert json.loads(first.with_suffix(".json").read_text())["records"] == 1
+
+
+def test_reports_of_runs_that_begin_in_one_second_are_kept_both(tmp_path: Path) -> None:
+    first, second = write(run(records=1), tmp_path), write(run(records=2), tmp_path)
+
+    assert first.name == "target-planhat-20260311T123456Z.html"
+    assert second.name == "target-planhat-20260311T123456Z-1.html"
+    kept = [
+        json.loads(file.with_suffix(".json").read_text())["records"] for file in (first, second)
+    ]
+    assert kept == [1, 2]
+
+
+def test_unmatched_ids_are_listed_beside_for_the_owner_only(tmp_path: Path) -> None:
+    given = [
+        UnmatchedId("use", "v1", "acme", "Acme, Inc.", 4, 2, "2026-03-08", "2026-03-09"),
+        UnmatchedId("use", "=1+1", "", "", 1.5, 1, "2026-03-09", "2026-03-09"),
+    ]
+    page = write(run(), tmp_path, given)
+    for name in (page.stem, "latest"):
+        file = tmp_path / f"{name}-unmatched.csv"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_text().splitlines() == [
+            "rule,id,company_id,company,events,records,first_date,last_date",
+            'use,v1,acme,"Acme, Inc.",4,2,2026-03-08,2026-03-09',
+            # no spreadsheet computes it
+            "use,'=1+1,,,1.5,1,2026-03-09,2026-03-09",
+        ]
+    write(run(), tmp_path)
+    assert not (tmp_path / "latest-unmatched.csv").exists()
+
+
+def test_rejects_of_two_runs_at_once_are_kept_both(tmp_path: Path) -> None:
+    path = tmp_path / "some" / "rejects.jsonl"
+    first, into = open_private_file(path)
+    second, other = open_private_file(path)
+    for file in (into, other):
+        file.write("line\n")
+        file.close()
+    assert [file.name for file in (first, second)] == ["rejects.jsonl", "rejects-2.jsonl"]
+    assert {file.read_text() for file in (first, second)} == {"line\n"}
+    assert {file.stat().st_mode & 0o777 for file in (first, second)} == {0o600}
+
+    # and the next one begins with none
+    third, into = open_private_file(path)
+    into.close()
+    assert (third, third.read_text()) == (path, "")
 
 
 def test_folder_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) -> None:

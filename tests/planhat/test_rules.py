@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.plugin_base import JSONSchemaValidator
-from target_planhat import settings
-from target_planhat.actions import action
-from target_planhat.problems import problems as found_problems
-from target_planhat.rule_reading import missing_fields, sanitised
-from target_planhat.rules import Match, Rule
-from target_planhat.streams import EVENT_STREAMS, OTHER_STREAMS
+from target_planhat.config import settings
+from target_planhat.config.pendo_streams import EVENT_STREAMS, OTHER_STREAMS
+from target_planhat.config.rule_parser import action, missing_fields, sanitised
+from target_planhat.config.validation import problems as found_problems
+from target_planhat.rule_model import Match, Rule
 from target_planhat.target import TargetPlanhat
 
 Raw = dict[str, t.Any]
@@ -82,8 +81,7 @@ def test_without_rules_features_become_activities() -> None:
             combine="sum",
             value="num_events",
             date=None,
-            action="{feature_name}",
-            named=("feature_id",),
+            template=action("{feature_name}", EVENT_STREAMS["feature_events"]),
             company="account_id",
             weight=1,
         )
@@ -285,9 +283,15 @@ def test_two_metrics_with_one_sanitised_id_are_refused_unless_of_different_model
 def test_several_rules_of_one_stream_need_names_of_their_own() -> None:
     feature: Raw = {"stream": "feature_events"}
 
-    lines = problems(activities=[{**feature, "name": "a"}, feature])
-    assert len(lines) == 1
-    assert "`activities.1`: `name` is required" in lines[0]
+    exports: Raw = {**feature, "only": ["f1"]}
+    assert [rule.name for rule in rules(activities=[{**exports, "name": "a"}, feature])] == [
+        "a",
+        "feature_events",
+    ]
+    (line,) = problems(activities=[feature, {**exports, "name": "a"}, exports])
+    assert "`activities.2`: `name` is required, as another rule for feature_events has" in line
+    (line,) = problems(activities=[feature, {**feature, "name": "a"}])
+    assert "`activities.1` (rule a): it sends the same as setting `activities.0`" in line
     (line,) = problems(activities=[{**feature, "name": "a"}, {**feature, "name": "a"}])
     assert "`name` a is that of setting `activities.0`" in line
     (line,) = problems(
@@ -325,6 +329,13 @@ BAD_ACTIVITIES: list[tuple[Raw, str, str]] = [
     ({"info": {"minutes": "minutes"}}, "info", "num_minutes"),
     ({"where": {"app": [1]}}, "where", "app_id"),
     ({"where": {"app_id": 1}}, "activities.0.where.app_id", "array"),
+    ({"where": {"country": ["D\0E"]}}, "where.country", "NUL character"),
+    ({"where": {"app_id": [float("inf")]}}, "where.app_id", "usable size"),
+    ({"where": {"country": [["DE"]]}}, "activities.0.where.country.0", "a text"),
+    ({"only": ["f" * 1001]}, "`only`", "1000 characters"),
+    ({"only": ["f\x001"]}, "`only`", "NUL character"),
+    ({"only": [1.5]}, "activities.0.only.0", "a text or an integer"),
+    ({"only": {"f1": 1}}, "activities.0.only", "array"),
     ({"only": []}, "only", "ids"),
     ({"stream": "events", "action": "A", "only": ["a"]}, "only", "feature_events"),
     ({"granularity": "week"}, "activities.0.granularity", "hour, day"),
@@ -339,23 +350,27 @@ BAD_ACTIVITIES: list[tuple[Raw, str, str]] = [
     ),
 ]
 BAD_METRICS: list[tuple[Raw, str, str]] = [
-    ({**OWN, "stream": "sync_windows"}, "sync_windows", "aggregations"),
-    ({**OWN, "stream": "accounts"}, "accounts", "aggregations"),
+    ({**OWN, "stream": "sync_windows"}, "sync_windows", "an aggregation"),
+    ({**OWN, "stream": "accounts"}, "accounts", "an aggregation"),
     ({"stream": "active", "value": "n"}, "metrics.0.dimension_id", "required"),
     ({"dimension_id": "active", "value": "n"}, "metrics.0.stream", "required"),
     ({**OWN, "dimension_id": "§ $"}, "dimension_id", "letters"),
     ({**OWN, "dimension_id": " a", "dimension_id_as_is": True}, "dimension_id", "printable"),
     ({**OWN, "model": "company"}, "metrics.0.model", "Company, Asset, Project"),
     (ASSET, "match.field", "required"),
-    ({**ASSET, "match": {"field": "asset", "by": "email"}}, "match.by", "externalId, sourceId"),
-    ({**OWN, "match": {"by": "email"}}, "match.by", "externalId, sourceId"),
+    ({**ASSET, "match": {"field": "asset", "by": "email"}}, "match.by", "externalId or sourceId"),
+    ({**OWN, "match": {"by": "email"}}, "match.by", "externalId or sourceId"),
     ({**OWN, "aggregate": "count"}, "value", "exclude"),
     ({"stream": "active", "dimension_id": "n"}, "value", "aggregate: count"),
     ({"stream": "active", "dimension_id": "n", "aggregate": "sum"}, "value", "required"),
     ({**OWN, "aggregate": "mean"}, "metrics.0.aggregate", "sum, count, max, last"),
     ({**OWN, "only": ["a"]}, "only", "feature_events"),
     ({**OWN, "on_change": "ignore"}, "metrics.0.on_change", "report, delta, resend"),
-    ({"stream": "page_events", "dimension_id": "n", "aggregate": "max"}, "aggregate", "sum, count"),
+    (
+        {"stream": "page_events", "dimension_id": "n", "aggregate": "max"},
+        "aggregate",
+        "sum or count",
+    ),
     ({"stream": "page_events", "dimension_id": "n", "value": "uses"}, "value", "num_events"),
     ({"stream": "page_events", "dimension_id": "n", "date": "first_time"}, "date", "hour, day"),
     (

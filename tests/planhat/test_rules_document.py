@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from singer_sdk.plugin_base import JSONSchemaValidator
-from target_planhat import rule_reading
-from target_planhat.problems import problems
-from target_planhat.rule_schema import ACTIVITIES, METRICS
-from target_planhat.settings import SCHEMA
+from target_planhat.config import rule_parser
+from target_planhat.config.settings import ACTIVITIES, METRICS, SCHEMA
+from target_planhat.config.validation import problems
 
 TEXT = (Path(__file__).parents[2] / "docs" / "planhat-rules.md").read_text(encoding="utf-8")
 EXAMPLES: list[dict[str, t.Any]] = [
@@ -28,7 +27,7 @@ def test_examples_are_valid(example: dict[str, t.Any]) -> None:
 
 
 def test_the_rule_that_is_shown_first_is_the_default() -> None:
-    assert rule_reading.read(EXAMPLES[0]) == rule_reading.read({})
+    assert rule_parser.read(EXAMPLES[0]) == rule_parser.read({})
 
 
 @pytest.mark.parametrize(("title", "rules"), [("Activities", ACTIVITIES), ("Metrics", METRICS)])

@@ -1,4 +1,4 @@
-"""Runs of the target from its input to what Planhat has: once, whatever happens (P8, P9)."""
+"""Runs of the target from its input to what Planhat has: once, whatever happens."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from target_planhat.client import PlanhatClient
 from target_planhat.errors import TargetError
+from target_planhat.planhat.endpoints import PlanhatClient
 
 from tests.planhat.running import (
     EVENTS,
@@ -190,7 +190,7 @@ def test_an_id_that_no_definition_has_stands_for_the_name(target: TargetRunner) 
     report = target.run(*whole(event(day(9, 8), feature="gone")))
 
     assert target.sums == {("u2", "gone", "2026-03-09"): 1}
-    assert any("the id stands for the name" in note for note in report["notes"])
+    assert any("the id is used as the name" in note for note in report["notes"])
 
 
 def test_a_renamed_feature_stays_the_activity_that_it_was(target: TargetRunner) -> None:
@@ -248,10 +248,10 @@ def test_a_rule_whose_stream_does_not_come_is_named(target: TargetRunner) -> Non
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"stream": "feature_evnts"}, "known are feature_events"),
-        ({"action": "{0}", "count": "n"}, "no name of a field"),
+        ({"stream": "feature_evnts"}, "must be one of feature_events"),
+        ({"action": "{0}", "count": "n"}, "not the name of a field"),
         ({"action": "{feature_name} {page_name}", "count": "n"}, "several entities"),
-        ({"stream": "visitors", "action": "x", "count": "n"}, "known are feature_events"),
+        ({"stream": "visitors", "action": "x", "count": "n"}, "must be one of feature_events"),
     ],
 )
 def test_rules_that_an_aggregation_cannot_have(

@@ -1,7 +1,8 @@
-"""Samples of payloads in the report: they show how posts look, and nobody (P13)."""
+"""Samples of payloads in the report: they show how posts look, and nobody."""
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -65,4 +66,6 @@ def test_info_shows_figures_only(target: TargetRunner) -> None:
 
     [posted] = target.planhat.world.activities()
     assert posted.info == {"uses": 1, "country": "SE", "all": properties}
-    assert said["info"] == {"uses": 1, "country": "S…f031b70a", "all": "{…3cc3c2d5"}
+    assert said["info"]["uses"] == 1
+    assert re.fullmatch("S…[0-9a-f]{8}", said["info"]["country"])
+    assert re.fullmatch("{…[0-9a-f]{8}", said["info"]["all"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
+import inspect
 import typing as t
 
 import pytest
 from planhat_emulator.world import World
+from singer_sdk import Target
 from singer_sdk.testing import get_target_test_class, target_test_streams
 from singer_sdk.testing.runners import TargetTestRunner
 from target_planhat.target import TargetPlanhat
@@ -16,7 +18,6 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from planhat_emulator.server import Emulator
-    from singer_sdk import Target
 
 
 def snapshot(stream: str, value: str) -> dict[str, t.Any]:
@@ -38,6 +39,19 @@ METRICS = [
     snapshot("test_record_missing_key_property", "metric"),
     snapshot("test_strings", "id"),
 ]
+
+
+# what the target overrides or calls of the SDK; the names with _ may change in any version
+SEAMS = (
+    *("append_builtin_config", "cb_config", "get_singer_command", "invoke", "listen"),
+    *("_validate_config", "_env_var_config", "_env_var_prefix", "_handle_termination"),
+)
+
+
+def test_the_sdk_has_what_the_target_overrides() -> None:
+    lacking = [name for name in SEAMS if inspect.getattr_static(Target, name, None) is None]
+
+    assert lacking == []
 
 
 class Runner(TargetTestRunner):

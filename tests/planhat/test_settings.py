@@ -7,16 +7,17 @@ import typing as t
 from zoneinfo import ZoneInfo
 
 import pytest
-from target_planhat import settings
+from target_planhat.config import settings
 from target_planhat.errors import TargetError
-from target_planhat.moments import iso
 from target_planhat.target import TargetPlanhat
+from target_planhat.value_parsing import iso
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
 TENANT = "5f1d1c5e-7f0c-4a53-9d5b-3c1f6f0c8a27"
 API = {"api_token": "xyzzy-api-token"}
+USERS_BY_EMAIL = [{"stream": "feature_events", "match": {"by": "email"}}]
 USERS_BY_SOURCE = [{"stream": "feature_events", "match": {"by": "sourceId"}}]
 ASSETS_BY_SOURCE = [
     {
@@ -105,6 +106,14 @@ def test_since_is_the_day_as_it_is_written(text: str, day: str) -> None:
     assert iso(since) == f"{day}T00:00:00.000Z"
 
 
+@pytest.mark.parametrize(
+    "text", ["20260131", "2026-W05-6", "2026-031", "2026-01-31T10", "1999-12-31"]
+)
+def test_since_is_no_text_that_only_some_versions_of_python_read(text: str) -> None:
+    with pytest.raises(TargetError, match=r"setting `since`.*such as 2026-01-31"):
+        made(since=text)
+
+
 def test_no_secret_is_shown_with_the_settings() -> None:
     shown = repr(made(**API, ledger_url="postgresql://me:xyzzy-word@db/ledger"))
 
@@ -130,13 +139,27 @@ def test_settings_come_from_the_environment_as_text(monkeypatch: pytest.MonkeyPa
     assert [rule.stream for rule in found.rules] == ["uses"]
 
 
+@pytest.mark.parametrize(
+    ("text", "dry_run"),
+    [("1", True), ("yes", True), ("ON", True), ("true", True), ("0", False), ("no", False)],
+)
+def test_truth_values_in_the_environment_are_those_of_the_sdk(
+    text: str, dry_run: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGET_PLANHAT_TENANT_TOKEN", TENANT)
+    monkeypatch.setenv("TARGET_PLANHAT_DRY_RUN", text)
+
+    assert settings.parsed(TargetPlanhat(parse_env_config=True).config).dry_run is dry_run
+
+
 # settings, what the line must name, what it must say is allowed
 CASES: list[tuple[dict[str, t.Any], str, str]] = [
     ({"tenant_token": None}, "tenant_token", "required"),
     ({"tenant_token": ""}, "tenant_token", "UUID"),
     ({"tenant_token": "xyzzy two"}, "tenant_token", "without spaces"),
     ({"tenant_token": "xyzzy/two"}, "tenant_token", "/ ? # %"),
-    ({"tenant_token": "xyzzy\n"}, "tenant_token", "printable"),
+    ({"tenant_token": "xy\nzzy"}, "tenant_token", "printable"),
+    ({"tenant_token": "\n "}, "tenant_token", "printable"),
     ({"api_token": "xyzzy\x00"}, "api_token", "printable"),
     ({"api_token": " \n"}, "api_token", "at least one"),
     ({"region": "xyzzy.eu/"}, "region", "eu3"),
@@ -159,8 +182,10 @@ CASES: list[tuple[dict[str, t.Any], str, str]] = [
     ({"ledger_url": "mysql://me:xyzzy@db/x"}, "ledger_url", "sqlite"),
     ({"ledger_url": "postgres://me:xyzzy@db/x"}, "ledger_url", "postgresql://"),
     ({"ledger_url": "sqlite:///:memory:"}, "ledger_url", "sqlite:///FILE"),
+    ({"ledger_url": "postgresql://me:xy zzy@db/x"}, "ledger_url", "postgresql://"),
     ({"tenant_tokn": "xyzzy"}, "tenant_tokn", "tenant_token"),
     ({"activities": USERS_BY_SOURCE}, "feature_events", "api_token"),
+    ({"activities": USERS_BY_EMAIL}, "feature_events", "api_token"),
     ({"metrics": ASSETS_BY_SOURCE}, "uses", "api_token"),
     ({"activities": "xyzzy"}, "activities", "array"),
 ]

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import typing as t
+from urllib.parse import quote
+
 import pytest
-from target_planhat.wording import identities, said
+from target_planhat.redaction import error_message, identities
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(
@@ -28,7 +37,29 @@ from target_planhat.wording import identities, said
     ],
 )
 def test_an_answer_is_told_on_one_line(body: bytes | None, expected: str) -> None:
-    assert said(body, ["a1", "b 2", 'ä"c', ""]) == expected
+    assert error_message(body, ["a1", "b 2", 'ä"c', ""]) == expected
+
+
+TOKEN = 'eyJ.a/b+c="d\\e%2f'
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        str,
+        str.upper,
+        json.dumps,
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: quote(text, safe=""),
+        html.escape,
+        lambda text: re.sub("(....)", r"\\u\1", text.encode("utf-16-be").hex()),
+    ],
+)
+def test_a_token_that_a_gateway_echoes_is_masked(escape: Callable[[str], str]) -> None:
+    body = json.dumps({"headers": {"authorization": f"Bearer {escape(TOKEN)}"}, "status": 403})
+    shown = error_message(body.encode(), [TOKEN])
+    assert shown.replace('"', "") == "{headers:{authorization:Bearer …},status:403}"
 
 
 def test_identities_are_whatever_says_who_an_item_is_about() -> None:

@@ -8,12 +8,14 @@ import threading
 import typing as t
 
 import pytest
-from target_planhat import delivery, transport
-from target_planhat.client import PlanhatClient
+from target_planhat.delivery import sender
 from target_planhat.errors import TargetError
 from target_planhat.ledger import database
-from target_planhat.ledger.items import Items
-from target_planhat.ledger_command import Wish
+from target_planhat.ledger.outbox import Items
+from target_planhat.ledger.queries import LEFT_TO_ANOTHER
+from target_planhat.planhat import http
+from target_planhat.planhat.endpoints import PlanhatClient
+from target_planhat.reporting.ledger_cli import LedgerAction
 
 from tests.planhat.ledgers import U2, feed, opened, whole
 from tests.planhat.running import day, event
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("ledger_is_shared")
 def test_claims_of_a_run_whose_connection_broke_are_in_doubt_for_another(
     in_doubt: str, target: TargetRunner, postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BEAT_SECONDS", 1000.0)  # it does not notice before its answer
+    monkeypatch.setattr(database, "CHECK_SECONDS", 1000.0)  # it does not notice before its answer
     target.config["in_doubt"] = in_doubt
     with opened(target) as one:
         feed(one, whole(event(day(9, 8), count=2)))
@@ -40,7 +42,7 @@ def test_claims_of_a_run_whose_connection_broke_are_in_doubt_for_another(
             hang_up(postgres)
             report = target.run(*grown(3))
             assert (report["in_doubt"], report["sent"]) == (0, 1)
-            told = target.target().ledger(Wish())
+            told = target.target().ledger(LedgerAction())
             assert ("taken as sent" in told) is (in_doubt == "assume_sent")
             assert ("perhaps twice" in told) is (in_doubt == "resend")
 
@@ -59,7 +61,7 @@ def test_claims_of_a_run_whose_connection_broke_are_in_doubt_for_another(
 def test_a_run_that_lost_its_ledger_tries_no_post_again(
     target: TargetRunner, postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(database, "CHECK_SECONDS", 0.0)
     planhat, path = target.planhat, "/analytics/bulk"
     planhat.faults.add({"kind": "status", "status": 429, "path": path, "times": None})
     stopped = threading.Event()
@@ -72,7 +74,7 @@ def test_a_run_that_lost_its_ledger_tries_no_post_again(
                 pass
             stopped.set()
 
-    monkeypatch.setattr(transport.Host, "_wait", wait)
+    monkeypatch.setattr(http.Host, "_wait", wait)
     target.run(*whole(event(day(9, 8), count=2)))
 
     assert "the ledger in PostgreSQL" in str(target.error)
@@ -105,7 +107,7 @@ def claimed(target: TargetRunner, monkeypatch: pytest.MonkeyPatch) -> None:
         target.run(*whole(event(day(9, 8), count=2)))
 
 
-def test_of_two_runs_that_find_a_claim_one_takes_it_on(
+def test_a_claim_is_decided_about_by_the_run_that_delivers(
     target: TargetRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target.config["in_doubt"] = "resend"
@@ -116,26 +118,26 @@ def test_of_two_runs_that_find_a_claim_one_takes_it_on(
             feed(other, grown(3))
             other.finish()
             assert target.sums == {}
-            assert reasons(reported(other, target), "waiting") == ["another run is posting it"]
+            assert reasons(reported(other, target), "waiting") == [LEFT_TO_ANOTHER]
 
-        monkeypatch.setattr(Items, "left_of", Once(Items.left_of, meanwhile, after=True))
+        monkeypatch.setattr(Items, "claimed_of", Once(Items.claimed_of, meanwhile, after=True))
         one.finish()
     assert target.sums == {U2: 3}
-    [rule] = json.loads(target.target().ledger(Wish(), "json"))["rules"]
+    [rule] = json.loads(target.target().ledger(LedgerAction(), "json"))["rules"]
     assert rule["perhaps_twice"] == {"items": 1, "amount": 2}
 
 
-def test_a_claim_that_was_taken_on_by_a_run_that_ends_is_taken_on_by_the_next(
+def test_a_claim_that_a_run_did_not_decide_about_is_decided_about_by_the_next(
     target: TargetRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claimed(target, monkeypatch)
     with monkeypatch.context() as patch, contextlib.suppress(Crash):
-        patch.setattr(delivery.Delivery, "_doubt", crash)
+        patch.setattr(sender.Delivery, "_doubt", crash)
         target.run()
     report = target.run(*grown(3))
     assert report["sent"] == 1
     assert target.sums == {U2: 1}
-    [rule] = json.loads(target.target().ledger(Wish(), "json"))["rules"]
+    [rule] = json.loads(target.target().ledger(LedgerAction(), "json"))["rules"]
     assert rule["assumed_sent"] == {"items": 1, "amount": 2}
 
 
@@ -160,19 +162,19 @@ def test_what_is_settled_by_hand_leaves_alone_what_a_run_posts(
     target: TargetRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claimed(target, monkeypatch)
-    by_hand = lambda **wish: target.target().ledger(Wish(**wish))  # noqa: E731 - a call
+    by_hand = lambda **action: target.target().ledger(LedgerAction(**action))  # noqa: E731 - a call
     with opened(target) as one:
         feed(one, whole(event(day(9, 8), count=2), OF_U1, event(day(9, 8), "nobody", 4)))
 
         def meanwhile() -> None:
-            left = "1 items that a run is posting now are left as they are"
-            assert left in by_hand(arrived="all")
-            assert left in by_hand(lost="all")
+            left = "1 items that a run is posting now are not changed"
+            assert left in by_hand(confirm="all")
+            assert left in by_hand(retry="all")
             assert "1 items (4) parked: given up" in by_hand(drop_parked="all")
             looked = by_hand()
             assert "1  being posted: a run that is under way posts it" in looked
             assert "no answer came" not in looked
-            with pytest.raises(TargetError, match="runs are under way"):
+            with pytest.raises(TargetError, match="runs are in progress"):
                 by_hand(forget="u2")
 
         monkeypatch.setattr(

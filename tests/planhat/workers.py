@@ -7,7 +7,7 @@ import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from target_planhat.contributions import FATES
+from target_planhat.rule_model import FATES
 
 from tests.planhat.ledgers import LATER, whole
 from tests.planhat.running import day, event
@@ -15,7 +15,7 @@ from tests.planhat.running import day, event
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_planhat.run import Run
+    from target_planhat.pipeline import Run
     from with_demo.postgres import Server
 
     from tests.planhat.running import Message, Record, TargetRunner
@@ -36,6 +36,12 @@ def reported(run: Run, target: TargetRunner) -> Record:
     [rule] = json.loads((target.folder / "reports" / "latest.json").read_text())["rules"]
     assert rule["received"] == sum(rule[fate] for fate in FATES)
     return t.cast("Record", rule)
+
+
+def notes(target: TargetRunner) -> list[str]:
+    """Give the notes of the latest report."""
+    report = json.loads((target.folder / "reports" / "latest.json").read_text())
+    return t.cast("list[str]", report["notes"])
 
 
 def reasons(rule: Record, fate: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""User activities: who they are about, what is dropped, what is answered (API facts §2)."""
+"""User activities: who they are about, what is dropped, what is answered."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Ordered faults, the limits of calls, and the log of requests (API facts §5, §9.7)."""
+"""Ordered faults, the limits of calls, and the log of requests."""
 
 import threading
 from email.utils import parsedate_to_datetime
@@ -150,6 +150,28 @@ def test_upserts_may_fail_at_chosen_indices(planhat: Any) -> None:
     assert body["createdErrors"] == [{"item": items[0], "message": "no"}]
     assert body["updatedErrors"] == [{"item": items[1], "message": "no"}]
     assert (body["updated"], planhat.world.count("companies")) == (1, 2)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_items_that_hold_a_text_fail_alone(planhat: Any, status: Any) -> None:
+    planhat.emulator.knobs.failed_items = status
+    planhat.emulator.faults.add({"kind": "partial", "holding": '"bad"', "text": "no"})
+    sent = [{"externalId": "u2", "action": action} for action in ("x", "bad", "y")]
+    answer = planhat.post("/analytics/bulk", sent)
+
+    assert answer.status_code == status
+    assert answer.json() == {"processed": 3, "errors": [{"item": sent[1], "error": "no"}]}
+    assert [one.action for one in planhat.world.activities()] == ["x", "y"]
+
+
+def test_an_item_that_holds_a_text_fails_with_all_that_is_sent_with_it(planhat: Any) -> None:
+    fault = {"kind": "status", "status": 400, "holding": '"bad"', "times": None}
+    planhat.emulator.faults.add(fault)
+    sent = [{"externalId": "u2", "action": action} for action in ("x", "bad", "y")]
+
+    assert planhat.post("/analytics/bulk", sent).status_code == 400
+    assert planhat.post("/analytics/bulk", [sent[0], sent[2]]).status_code == 200
+    assert [one.action for one in planhat.world.activities()] == ["x", "y"]
 
 
 def test_faults_are_chosen_by_path_and_verb_and_may_wait(planhat: Any) -> None:

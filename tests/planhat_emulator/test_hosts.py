@@ -1,4 +1,4 @@
-"""Who may call, which host has which path, bodies that are refused (API facts §1, §9)."""
+"""Who may call, which host has which path, bodies that are refused."""
 
 import base64
 from typing import Any

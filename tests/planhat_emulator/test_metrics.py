@@ -1,4 +1,4 @@
-"""Custom metrics: what is a point, what is an error, and how points are read back (§3)."""
+"""Custom metrics: what is a point, what is an error, and how points are read back."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Objects one by one and in lists (API facts §4.1, §4.2)."""
+"""Objects one by one and in lists."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Bulk upserts: matching, uniqueness, status and the arrays of the answer (§4.3, §4.4)."""
+"""Bulk upserts: matching, uniqueness, status and the arrays of the answer."""
 
 from typing import Any
 

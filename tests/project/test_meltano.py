@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,11 @@ import pytest
 import yaml
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
+from tap_pendo.catalog import CATALOG
 from tap_pendo.errors import TapError
 from tap_pendo.tap import TapPendo
+
+from tests.documents import ROOT, all_blocks, pages
 
 Definition = dict[str, t.Any]
 
@@ -103,30 +107,6 @@ def test_secrets_are_masked_and_never_written_down(
         assert f"{name}:" not in (project / "meltano.yml").read_text()
 
 
-def test_project_has_its_environments_jobs_and_schedule(project: Path) -> None:
-    content = _content(project)
-
-    assert content["default_environment"] == "dev"
-    assert [each["name"] for each in content["environments"]] == ["dev", "demo", "prod"]
-    assert content["send_anonymous_usage_stats"] is False
-    assert content["requires_meltano"] == ">=4.4,<5"
-    assert content["jobs"] == [
-        {"name": "pendo-to-postgres", "tasks": ["tap-pendo target-postgres"]},
-        {"name": "pendo-to-planhat", "tasks": ["tap-pendo-for-planhat target-planhat"]},
-        {
-            "name": "usage",
-            "tasks": ["tap-pendo target-postgres", "tap-pendo-for-planhat target-planhat"],
-        },
-    ]
-    assert content["schedules"] == [
-        {
-            "name": "pendo-every-6-hours",
-            "interval": "0 */6 * * *",
-            "job": "pendo-to-postgres",
-        }
-    ]
-
-
 def test_no_plugin_needs_the_hub(definitions: dict[str, Definition]) -> None:
     for name, definition in definitions.items():
         assert definition["namespace"], name
@@ -177,8 +157,8 @@ def test_settings_from_the_environment_are_understood(copy: Copy) -> None:
     [
         ("start_date", "01.02.2026", "setting `start_date` is not a date"),
         ("end_date", "yesterday", "setting `end_date` is not a date"),
-        ("region", "us9", "setting `region` is not valid: allowed is one of us"),
-        ("lookback_days", "soon", "setting `lookback_days` is not valid: allowed is number"),
+        ("region", "us9", "setting `region` must be one of us"),
+        ("lookback_days", "soon", "setting `lookback_days` must be a number"),
     ],
 )
 def test_bad_text_is_left_to_the_tap(copy: Copy, name: str, value: str, said: str) -> None:
@@ -264,6 +244,53 @@ def test_a_plan_is_asked_for_through_meltano(copy: Copy) -> None:
     assert {entry["problem"] for entry in found.values()} == {None}
 
 
+def test_the_selection_of_the_readme_leaves_out_and_adds_what_it_says(copy: Copy) -> None:
+    texts = [text for text in blocks("docs/running.md", "yaml") if "  select:" in text]
+    [block] = map(yaml.safe_load, texts)
+    start = datetime.now(timezone.utc) - timedelta(days=2)
+    with serve(World(events_per_day=50, visitors=100)) as pendo:
+        copy.configure({"start_date": start.isoformat(), "api_url": pendo.url})
+        copy.in_environment(block)
+        done = copy.run(
+            *("--log-level=info", "invoke", "--no-install", "tap-pendo"),
+            TAP_PENDO_INTEGRATION_KEY=pendo.key,
+            PATH=f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+        )
+    messages = [json.loads(line) for line in done.stdout.splitlines() if '"type"' in line[:8]]
+    columns = {
+        m["stream"]: m["schema"]["properties"].keys() for m in messages if m["type"] == "SCHEMA"
+    }
+    costly = {row.name for row in CATALOG if not row.by_default}
+    wanted = {row.name for row in CATALOG} - costly - {"events"} | {"guides_seen", "polls_seen"}
+
+    assert columns.keys() == wanted
+    assert "remote_ip" not in columns["page_events"]
+    assert "remote_ip" in columns["feature_events"]
+    (line,) = [line for line in done.stderr.splitlines() if "`costly_streams` names them" in line]
+    assert set(re.split(r"[ ,]+", line.partition("not read: ")[2])) >= costly - wanted
+    assert "guides_seen" not in line
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return [block.text for block in all_blocks(page) if block.language == language]
+
+
+def test_each_selection_in_the_pages_selects_something() -> None:
+    """With patterns that only leave out, Meltano selects nothing."""
+    texts = [(page, (ROOT / page).read_text(encoding="utf-8")) for page in pages()]
+    texts += [(file.name, file.read_text()) for file in (ROOT / "hub").rglob("*.yml")]
+    found = [
+        (page, yaml.safe_load(patterns))
+        for page, text in texts
+        for patterns in re.findall(r"select: (\[[^\]]*\])", text)
+    ]
+
+    with_a_selection = {page for page, _ in found}
+    assert {"docs/running.md", "docs/operating.md", "docs/first-sync.md"} <= with_a_selection
+    for page, patterns in found:
+        assert any(not pattern.startswith("!") for pattern in patterns), page
+
+
 class Copy:
     """The project in a folder of its own, with no network to ask the Hub."""
 
@@ -273,13 +300,17 @@ class Copy:
 
     def meltano(self, *arguments: str, **environment: str) -> str:
         """Run Meltano there; its output."""
+        return self.run("--log-level=error", *arguments, **environment).stdout
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Meltano there, to a good end."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
         }
         done = subprocess.run(
-            [SCRIPTS / "meltano", "--log-level=error", *arguments],
+            [SCRIPTS / "meltano", *arguments],
             cwd=self.root,
             env={
                 **kept,
@@ -294,7 +325,13 @@ class Copy:
             text=True,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
+        return done
+
+    def in_environment(self, extractors: list[dict[str, t.Any]]) -> None:
+        """Write that for the environment in which everything runs by default."""
+        content = _content(self.root)
+        content["environments"][0]["config"] = {"plugins": {"extractors": extractors}}
+        (self.root / "meltano.yml").write_text(yaml.safe_dump(content))
 
     def configure(self, settings: dict[str, t.Any]) -> None:
         """Give the tap settings in meltano.yml."""

@@ -7,7 +7,7 @@ import re
 import typing as t
 
 import pytest
-from tap_pendo.settings import SCHEMA
+from tap_pendo.config.settings import SCHEMA
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -54,6 +54,14 @@ def test_every_dependency_is_pinned_to_a_version_that_it_allows(project: Path) -
         assert all(version in each.specifier for version in versions), f"{each}: {versions}"
 
 
+@pytest.mark.parametrize("member", MEMBERS)
+def test_time_zones_come_with_each_part_as_minimal_images_have_none(
+    member: str, project: Path
+) -> None:
+    needed = map(Requirement, _pyproject(project / member)["project"]["dependencies"])
+    assert [str(each.marker) for each in needed if each.name == "tzdata"] == ["None"]
+
+
 def test_pins_name_no_host(project: Path) -> None:
     for file in PINS:
         assert not re.search(r"://|@|--", (project / file).read_text())
@@ -154,7 +162,7 @@ def test_ci_runs_the_same_commands(project: Path) -> None:
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
     commands = re.findall(r"\./do \w+", script.read_text())
-    assert commands == ["./do install", "./do check", "./do test"]
+    assert commands == ["./do setup", "./do check", "./do test"]
 
 
 def _git(folder: Path, *arguments: str) -> str:

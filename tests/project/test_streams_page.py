@@ -17,9 +17,11 @@ if t.TYPE_CHECKING:
 ELSEWHERE = {
     "agent_id",
     "analytics_session_id",
+    "conversation_id",
     "event_id",
     "feedback_product_id",
     "item_id",
+    "message_id",
     "old_visitor_id",
     "push_application_id",
     "recording_id",

@@ -9,11 +9,11 @@ import typing as t
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tap_pendo.calendar import from_text, to_ms
 from tap_pendo.catalog import CATALOG
+from tap_pendo.catalog.stream_specs import ChildSpec, SyncWindowsSpec, UsersSpec
 from tap_pendo.errors import BrokenBodyError
-from tap_pendo.objects import Derived, SyncWindows, Users
-from tap_pendo.shapes import without_nul
-from tap_pendo.windows import from_text, to_ms
+from tap_pendo.streams.message_writer import without_nul
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ HISTORY = {"start_date": "2026-03-11T03:00Z", "end_date": "2026-03-11T04:00Z"}
 
 # one needs an agent's id, one a call for each visitor, and one has no rows here
 LEFT_OUT = {"agentic_events", "visitor_history", "metadata_parent_accounts"}
-WITHOUT_NEW_FIELDS = (Derived, Users, SyncWindows)
+WITHOUT_NEW_FIELDS = (ChildSpec, UsersSpec, SyncWindowsSpec)
 
 json_values = st.recursive(
     st.none() | st.integers() | st.text(st.sampled_from("a\0b\\")),
@@ -143,7 +143,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> t.Callable[..., None]:
                 raise BrokenBodyError("the answer broke off")
             yield [dict(row) for row in made]
 
-        monkeypatch.setattr("tap_pendo.client.PendoClient.rows", blocks)
+        monkeypatch.setattr("tap_pendo.api.client.PendoClient.rows", blocks)
 
     return answer
 

@@ -24,9 +24,10 @@ import pytest
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo import client, settings
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import from_text, to_text
+from tap_pendo.api import client
+from tap_pendo.calendar import from_text, to_text
+from tap_pendo.config import settings
 
 from tests.conftest import NOW, TapRunner
 

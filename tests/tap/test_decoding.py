@@ -8,7 +8,7 @@ import typing as t
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tap_pendo import decoding
+from tap_pendo import json_stream
 from tap_pendo.errors import BrokenBodyError
 
 TRICKY = ["},{", "]}", '"results":[', '\\"', '"', "{", "}", "[", "],", "\\", "😀", "\n"]
@@ -26,13 +26,13 @@ def chunks(body: bytes, size: int) -> list[bytes]:
 
 
 def decoded(parts: t.Iterable[bytes]) -> list[t.Any]:
-    return [row for block in decoding.blocks(parts) for row in block]
+    return [row for block in json_stream.blocks(parts) for row in block]
 
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let blocks be cut after a few bytes, as real ones are after 256 KiB."""
-    monkeypatch.setattr(decoding, "_BLOCK", 16)
+    monkeypatch.setattr(json_stream, "_BLOCK", 16)
 
 
 @given(rows, st.integers(1, 40), st.sampled_from([None, 0, 2]), st.booleans())
@@ -52,7 +52,7 @@ def test_a_cut_body_is_told_and_its_rows_are_whole(
     cut = body[: data.draw(st.integers(0, len(body) - 1))]
     seen = []
     with pytest.raises(BrokenBodyError):
-        for block in decoding.blocks(chunks(cut, size)):
+        for block in json_stream.blocks(chunks(cut, size)):
             seen += block
     assert seen == expected[: len(seen)]
 
@@ -79,4 +79,4 @@ def test_rows_come_before_the_body_ends() -> None:
         yield b'{"results":[' + b'{"a":"0123456789"},' * 3
         raise AssertionError("asked for more than was needed")
 
-    assert next(decoding.blocks(endless())) == [{"a": "0123456789"}] * 2
+    assert next(json_stream.blocks(endless())) == [{"a": "0123456789"}] * 2

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 
 import pytest
-from tap_pendo.streams.base import PendoStream
+from tap_pendo.streams.base_stream import PendoStream
 from tap_pendo.tap import TapPendo
 
 if t.TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -11,13 +12,15 @@ import typing as t
 from datetime import datetime, timedelta
 
 import pytest
-from tap_pendo.windows import UTC
+from tap_pendo.calendar import UTC
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Output, TapRunner, Warehouse
 
+SOMEBODY = "somebody@acme.example"
+LIST_ROW = "tap_pendo.streams.lists.ListStream.record"
 DEFINITIONS = ("applications", "pages", "features", "track_types", "guides")
 
 
@@ -90,6 +93,40 @@ def test_a_stream_that_breaks_off_goes_on_from_its_last_whole_window(tap: TapRun
     assert len(both) == len(set(both))
     whole = {r["row_id"] for r in tap.run(select=select, **history).records("feature_events")}
     assert {r["row_id"] for run in (first, second) for r in run.records("feature_events")} == whole
+
+
+def broken(*_: object, **__: object) -> t.NoReturn:
+    raise KeyError(SOMEBODY)
+
+
+def test_what_nobody_expected_in_a_stream_is_told_with_its_place(
+    tap: TapRunner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(LIST_ROW, broken)
+    output = tap.run(select=("features", "track_events"))
+    assert tap.exit_code == 1
+    (line, _) = (r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR)
+    assert re.fullmatch(r"features failed: unexpected KeyError at streams/lists\.py:\d+", line)
+    assert "streams/lists.py" in caplog.text
+    assert "somebody" not in caplog.text
+    assert output.records("track_events")
+
+
+@pytest.mark.parametrize("entry", [(), ("--discover",), ("--test",)])
+def test_what_nobody_expected_in_a_run_is_told_with_its_place(
+    entry: tuple[str, ...],
+    tap: TapRunner,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tap_pendo.api.client.PendoClient.access", broken)
+    result, _ = tap.cli(tmp_path, *entry)
+    assert result.exit_code == 1
+    (line,) = (r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR)
+    assert re.fullmatch(r"The run failed: unexpected KeyError at config/validation\.py:\d+", line)
+    assert "somebody" not in caplog.text + result.output
 
 
 def test_a_key_that_is_revoked_on_the_way_ends_the_run(
@@ -175,7 +212,7 @@ def test_more_apps_than_before_are_read_from_the_start(
     everything = tap.run(select=select)
     one = tap.run(select=select, app_ids=[-323232])
     wider = tap.run(select=select, state=one.state, lookback_hours=0)
-    assert "all is read anew" in caplog.text
+    assert "all is read again" in caplog.text
     ids = {r["row_id"] for r in wider.records("feature_events")}
     assert ids == {r["row_id"] for r in everything.records("feature_events")}
     # fewer apps go on where they were; then all apps again lack what was not read meanwhile

@@ -8,8 +8,8 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tap_pendo.grouping import merged, numbered, row_id
-from tap_pendo.schemas.events import MEASURES
+from tap_pendo.catalog.events import MEASURES
+from tap_pendo.records.identity import merged, numbered, row_id
 
 
 def test_row_id_is_the_same_in_every_version_and_process() -> None:
@@ -17,7 +17,10 @@ def test_row_id_is_the_same_in_every_version_and_process() -> None:
     values = [1700000000000, 'v"1', None, -323232, 52.5, {"b": 1, "a": [True, None]}]
     expected = "a32e688124997f3f8e156ef0c844ecf3"
     assert row_id("feature_events", values) == expected
-    code = f"from tap_pendo.grouping import row_id; print(row_id('feature_events', {values!r}))"
+    code = (
+        "from tap_pendo.records.identity import row_id; "
+        f"print(row_id('feature_events', {values!r}))"
+    )
     told = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONHASHSEED": "1"},

@@ -7,33 +7,29 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo.client import PendoClient
+from tap_pendo.api.client import PendoClient
+from tap_pendo.calendar import from_text, to_ms
 from tap_pendo.errors import RefusedError
-from tap_pendo.streams import history
-from tap_pendo.windows import from_text, to_ms
+from tap_pendo.streams import visitor_history
 
 from tests.conftest import NOW, TapRunner
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pendo_emulator.server import Emulator
-    from tap_pendo.streams.history import VisitorHistoryStream
+    from tap_pendo.streams.visitor_history import VisitorHistoryStream
 
-    from tests.conftest import Output
+    from tests.conftest import Output, Place
 
 SELECT = ("visitor_history",)
+PATH = "/api/v1/visitor/{id}/history"
 START = NOW.replace(hour=0, minute=0, second=0) - timedelta(days=3)
 
 
 @pytest.fixture
-def pendo() -> Iterator[Emulator]:
+def pendo(_place: Place) -> Emulator:
     """Serve few visitors: each costs a call a day."""
-    with serve(World(events_per_day=300, visitors=120, accounts=40)) as emulator:
-        emulator.clock.set(NOW.isoformat())
-        yield emulator
+    return _place.pendo(World(events_per_day=150, visitors=50, accounts=20))
 
 
 def truth(pendo: Emulator, days: int = 3) -> int:
@@ -44,7 +40,13 @@ def truth(pendo: Emulator, days: int = 3) -> int:
 
 
 def run(tap: TapRunner, **more: t.Any) -> Output:
-    return tap.run(select=SELECT, start_date=START.isoformat(), **more)
+    return tap.run(**{"select": SELECT, "start_date": START.isoformat(), **more})
+
+
+def places(output: Output) -> dict[str, t.Any]:
+    """How far the days have been read that are read in part; those read whole are null."""
+    begun = output.state["bookmarks"]["visitor_history"]["begun"]
+    return {day: place for day, place in begun.items() if place}
 
 
 def test_every_visitor_of_every_closed_day(tap: TapRunner) -> None:
@@ -58,7 +60,7 @@ def test_every_visitor_of_every_closed_day(tap: TapRunner) -> None:
     days = output.records("sync_windows")
     assert [d["window_start"][:10] for d in days] == ["2026-03-10", "2026-03-09", "2026-03-08"]
     assert sum(d["rows"] for d in days) == len(records)
-    assert output.state["bookmarks"]["visitor_history"]["begun"] is None
+    assert places(output) == {}
 
 
 def test_the_same_rows_at_every_read(tap: TapRunner) -> None:
@@ -77,12 +79,12 @@ def test_calls_run_side_by_side(tap: TapRunner) -> None:
 def test_a_day_that_is_broken_off_goes_on_behind_its_last_visitor(
     tap: TapRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "STRETCH", 5)
+    monkeypatch.setattr(visitor_history, "STRETCH", 5)
     fault = {"kind": "status", "status": 400, "path": "/api/v1/visitor/{id}/history"}
-    tap.pendo.faults.add({**fault, "times": None, "after": 80})
+    tap.pendo.faults.add({**fault, "times": None, "after": 30})
     first = run(tap, concurrency=1)
     assert tap.exit_code == 1
-    begun = first.state["bookmarks"]["visitor_history"]["begun"]
+    ((day_begun, begun),) = places(first).items()
     assert begun["rows"] > 0
     tap.pendo.faults.clear()
     tap.pendo.calls.clear()
@@ -99,9 +101,7 @@ def test_a_day_that_is_broken_off_goes_on_behind_its_last_visitor(
     all_of_it = sum(n for (p, _), n in tap.pendo.calls.counts.items() if p == path)
     assert asked < all_of_it
     # the day has one read_at, of its first part, so that its row in sync_windows fits all rows
-    (day,) = [
-        w for w in second.records("sync_windows") if w["window_start"] == begun["window_start"]
-    ]
+    (day,) = [w for w in second.records("sync_windows") if w["window_start"] == day_begun]
     assert day["read_at"] == begun["read_at"]
     of_day = {
         r["row_id"]
@@ -110,6 +110,95 @@ def test_a_day_that_is_broken_off_goes_on_behind_its_last_visitor(
         if r["read_at"] == day["read_at"] and r["ts"][:10] == day["window_start"][:10]
     }
     assert day["rows"] == len(of_day)
+
+
+def broken_off(tap: TapRunner, after: int, **more: t.Any) -> Output:
+    """Run until Pendo refuses, after so many histories."""
+    fault = {"kind": "status", "status": 422, "path": PATH, "times": None, "after": after}
+    tap.pendo.faults.add(fault)
+    output = run(tap, concurrency=1, **more)
+    tap.pendo.faults.clear()
+    assert tap.exit_code == 1
+    return output
+
+
+def calls(tap: TapRunner) -> int:
+    """Give the calls for histories since the last time."""
+    count = sum(n for (path, _), n in tap.pendo.calls.counts.items() if path == PATH)
+    tap.pendo.calls.clear()
+    return count
+
+
+def test_a_day_keeps_its_place_while_the_look_back_reads_others(
+    tap: TapRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitor_history, "STRETCH", 5)
+    run(tap, start_date="2026-03-10")
+    of_newest = calls(tap)
+    first = broken_off(tap, of_newest + 42)
+    (begun,) = places(first)
+    assert begun.startswith("2026-03-09")
+    calls(tap)
+    # another day: the look-back reads the newest day again, in two goes
+    tap.pendo.clock.set((NOW + timedelta(days=1)).isoformat())
+    run(tap, end_date="2026-03-11")
+    at_once = calls(tap)
+    second = broken_off(tap, 22, state=first.state, lookback_days=1, end_date="2026-03-11")
+    days = places(second)
+    assert [day[:10] for day in sorted(days)] == ["2026-03-09", "2026-03-10"]
+    calls(tap)
+    third = run(tap, state=second.state, lookback_days=1, end_date="2026-03-11")
+    assert tap.exit_code == 0
+    assert places(third) == {}
+    # what was out before is not asked for again: 20 of the newest day, 40 of the one before
+    assert calls(tap) == at_once - 20 - 40
+    outputs = (first, second, third)
+    ids = {r["row_id"] for out in outputs for r in out.records("visitor_history")}
+    assert len(ids) == truth(tap.pendo)
+    for window in third.records("sync_windows"):
+        rows = {
+            r["row_id"]
+            for out in outputs
+            for r in out.records("visitor_history")
+            if r["read_at"] == window["read_at"] and r["ts"][:10] == window["window_start"][:10]
+        }
+        assert window["rows"] == len(rows)
+
+
+def test_a_place_without_anonymous_visitors_does_not_serve_for_all(
+    tap: TapRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitor_history, "STRETCH", 5)
+    first = run(tap)
+    # all is read again with the anonymous, and broken off within the first day
+    second = broken_off(tap, 22, state=first.state, include_anonymous_visitors=True)
+    assert places(second)
+    third = run(tap, state=second.state, include_anonymous_visitors=True)
+    later = {r["row_id"] for out in (second, third) for r in out.records("visitor_history")}
+    whole = run(tap, include_anonymous_visitors=True)
+    assert later == {r["row_id"] for r in whole.records("visitor_history")}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"2026-03-10T00:00:00.000Z": {"read_at": "soon"}},
+        {"2026-03-10T00:00:00.000Z": {"read_at": 5, "visitor_id": "v", "rows": 1}},
+    ],
+)
+def test_a_place_that_is_not_one_is_refused(
+    found: dict[str, t.Any], tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(tap, state={"bookmarks": {"visitor_history": {"begun": found}}})
+    assert tap.exit_code == 1
+    assert "state: `begun` of visitor_history is not valid" in caplog.text
+
+
+@pytest.mark.parametrize("found", [None, {"window_start": "x", "rows": 1}, {"soon": {}}])
+def test_a_place_of_no_day_is_passed_over(found: t.Any, tap: TapRunner) -> None:
+    state = {"bookmarks": {"visitor_history": {"begun": found}}}
+    run(tap, start_date="2026-03-10", state=state)
+    assert tap.exit_code == 0
 
 
 def test_no_further_back_than_pendo_keeps_it(tap: TapRunner) -> None:

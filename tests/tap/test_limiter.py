@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_pendo.limiter import Limiter
+from tap_pendo.api.concurrency import Limiter
 
 
 class Time:

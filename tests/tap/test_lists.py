@@ -6,14 +6,13 @@ import typing as t
 from collections import Counter
 
 import pytest
-from tap_pendo import deriving
+from tap_pendo.records import nested_rows
 
 if t.TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Output, TapRunner
 
-# pendo-api.md §9, table (i)
 TABLE = [
     "visitors",
     "accounts",
@@ -332,10 +331,10 @@ def test_each_report_is_a_stream_with_its_own_columns(tap: TapRunner, tmp_path: 
     assert sum(r["row"]["uses"] for r in generic if "uses" in r["row"]) == sum(
         r["uses"] for r in uses
     )
-    # each report is asked once: for its columns and for its rows
+    # each report is asked for its columns, unless a catalogue has them, and for its rows
     tap.pendo.calls.clear()
     tap.run(report_ids=wanted, select=tuple(names))
-    assert tap.pendo.calls.counts["/api/v1/report/{id}/results.json", ""] == len(wanted)
+    assert tap.pendo.calls.counts["/api/v1/report/{id}/results.json", ""] == 2 * len(wanted)
 
 
 def test_a_report_without_results_fails_its_stream_only(
@@ -365,23 +364,26 @@ def test_a_report_without_results_fails_its_stream_only(
     ],
 )
 def test_rows_of_any_answer(answer: t.Any, rows: list[t.Any]) -> None:
-    assert deriving.any_rows(answer) == rows
+    assert nested_rows.any_rows(answer) == rows
 
 
 @pytest.mark.parametrize(
     ("derive", "row"),
     [
-        (deriving.objects("rules", "pageId"), {"id": "p", "rules": "none"}),
-        (deriving.objects("rules", "pageId"), {"id": "p", "rules": ["text", None]}),
-        (deriving.texts("paths", "featureId", "rule"), {"id": "f", "paths": [1, None, {}]}),
-        (deriving.accounts_of_visitor, {"visitorId": "v", "metadata": {"auto": {"accountids": 7}}}),
-        (deriving.accounts_of_visitor, {"visitorId": "v", "metadata": None}),
-        (deriving.applications_of("visitorId"), {"visitorId": "v", "metadata": {"auto_x": {}}}),
-        (deriving.polls_of_steps, {"id": "g", "steps": [{"id": "s", "pollIds": None}]}),
-        (deriving.users, {"createdByUser": "name", "lastUpdatedByUser": {"id": ""}}),
+        (nested_rows.objects("rules", "pageId"), {"id": "p", "rules": "none"}),
+        (nested_rows.objects("rules", "pageId"), {"id": "p", "rules": ["text", None]}),
+        (nested_rows.texts("paths", "featureId", "rule"), {"id": "f", "paths": [1, None, {}]}),
+        (
+            nested_rows.accounts_of_visitor,
+            {"visitorId": "v", "metadata": {"auto": {"accountids": 7}}},
+        ),
+        (nested_rows.accounts_of_visitor, {"visitorId": "v", "metadata": None}),
+        (nested_rows.applications_of("visitorId"), {"visitorId": "v", "metadata": {"auto_x": {}}}),
+        (nested_rows.polls_of_steps, {"id": "g", "steps": [{"id": "s", "pollIds": None}]}),
+        (nested_rows.users, {"createdByUser": "name", "lastUpdatedByUser": {"id": ""}}),
     ],
 )
-def test_what_is_not_as_expected_gives_no_rows(derive: deriving.Derive, row: t.Any) -> None:
+def test_what_is_not_as_expected_gives_no_rows(derive: nested_rows.Derive, row: t.Any) -> None:
     assert not list(derive(row))
 
 

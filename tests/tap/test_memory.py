@@ -1,4 +1,4 @@
-"""Memory does not grow with the rows of a window, sorted by Pendo or here (P4)."""
+"""Memory does not grow with the rows of a window, sorted by Pendo or here."""
 
 from __future__ import annotations
 

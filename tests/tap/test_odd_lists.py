@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from tap_pendo.client import PendoClient
+from tap_pendo.api.client import PendoClient
 
 if t.TYPE_CHECKING:
     from tests.conftest import Message, TapRunner, Warehouse

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from tap_pendo.calendar import to_ms, to_text
 
 from tests.conftest import NOW
 
@@ -170,7 +171,7 @@ def test_another_pipeline_is_read_from_the_start(
     changed = {**HOURLY_USES, "pipeline": [*HOURLY_USES["pipeline"], {"filter": "uses > 1"}]}  # type: ignore[misc]
     again = tap.run(aggregations=[changed], **start, state=same.state, lookback_hours=0)
     assert len(again.records("sync_windows")) == len(first.records("sync_windows"))
-    assert "its pipeline is not the one that was read before; all is read anew" in caplog.text
+    assert "its pipeline is not the one that was read before; all is read again" in caplog.text
 
 
 def test_another_grain_is_refused_by_its_name(
@@ -194,6 +195,87 @@ def test_a_snapshot_is_a_full_table(tap: TapRunner) -> None:
     assert of_stream == ["SCHEMA", *["RECORD"] * len(records), "ACTIVATE_VERSION"]
 
 
+def payload(series: Record, *steps: Record, **source: t.Any) -> Record:
+    """Write a payload as Pendo's interface shows it."""
+    pipeline = [{"source": {**(source or {"featureEvents": None}), "timeSeries": series}}, *steps]
+    request = {"name": "q", "pipeline": pipeline, "streamId": "0-q", "params": {}}
+    return {"response": {"mimeType": "application/json"}, "requests": [request]}
+
+
+BY_FEATURE = {"group": {"group": ["featureId"], "fields": {"uses": {"sum": "numEvents"}}}}
+FIRST, LAST = (str(to_ms(START + timedelta(days=days))) for days in (0, 2))
+
+
+@pytest.mark.parametrize("grain", [None, "day"])
+def test_a_payload_of_pendos_interface_is_read(grain: str | None, tap: TapRunner) -> None:
+    keys = ["featureId", *(["window_start"] if grain else [])]
+    series = {"period": "dayRange", "first": FIRST, "last": LAST}
+    entry = {"name": "q", "primary_keys": keys, "pipeline": payload(series, BY_FEATURE)}
+    entry |= {"grain": grain} if grain else {}
+    output = tap.run(select=("q",), aggregations=[entry], **DAILY)
+    assert tap.exit_code == 0
+    end = to_ms(START + timedelta(days=3))
+    sums = tap.pendo.world.sums("featureEvents", to_ms(START), end, {-323232})
+    assert sum(r["uses"] for r in output.records("q")) == sum(sums.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("period", "length"), [("daily", timedelta(days=1)), ("hourly", timedelta(hours=1))]
+)
+def test_results_by_period_get_its_start(period: str, length: timedelta, tap: TapRunner) -> None:
+    tap.pendo.knobs.iterative_periods = True
+    series = {"period": period, "first": FIRST, "last": LAST}
+    keys = ["featureId", "start_time"]
+    entry = {"name": "q", "primary_keys": keys, "pipeline": payload(series, BY_FEATURE)}
+    output = tap.run(select=("q",), aggregations=[entry])
+    assert tap.exit_code == 0
+    found: Counter[str] = Counter()
+    for record in output.records("q"):
+        found[record["start_time"]] += record["uses"]
+    start = START
+    while start <= START + timedelta(days=2):
+        of_period = tap.pendo.world.sums(
+            "featureEvents", to_ms(start), to_ms(start + length), {-323232}
+        )
+        assert found.pop(to_text(start), 0) == sum(of_period.values())
+        start += length
+    assert not found
+    (schema,) = (m["schema"] for m in output if m["type"] == "SCHEMA" and m["stream"] == "q")
+    assert schema["properties"]["start_time"]["format"] == "date-time"
+    assert [m["type"] for m in output if m.get("stream") == "q"][-1] == "ACTIVATE_VERSION"
+
+
+@pytest.mark.parametrize("per_period", [True, False])
+def test_periods_that_pendo_does_not_answer_for_fail_the_stream_in_one_line(
+    per_period: bool, tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap.pendo.knobs.iterative_periods = per_period
+    if per_period:
+        text = '{"results":[{"featureId":"a","uses":1}]}'
+        fault = {"kind": "status", "status": 200, "text": text, "times": None}
+        tap.pendo.faults.add({**fault, "source": "featureEvents"})
+    series = {"period": "daily", "first": FIRST, "count": 2}
+    entry = {"name": "q", "primary_keys": ["featureId"], "pipeline": payload(series, BY_FEATURE)}
+    output = tap.run(select=("q",), aggregations=[entry])
+    assert tap.exit_code == 1
+    (line,) = (r.getMessage() for r in caplog.records if r.getMessage().startswith("q failed"))
+    assert ("use `grain`" if per_period else "iterative period daily is not allowed") in line
+    assert not output.records("q")
+
+
+@pytest.mark.parametrize("answer", ["refused", "all_time"])
+def test_an_event_source_without_time_series(
+    answer: str, tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap.pendo.knobs.without_series = answer  # type: ignore[assignment]
+    pipeline = [{"source": {"featureEvents": None}}, {"filter": "true"}, BY_FEATURE]
+    entry = {"name": "q", "primary_keys": ["featureId"], "pipeline": pipeline}
+    output = tap.run(select=("q",), aggregations=[entry])
+    assert tap.exit_code == (answer == "refused")
+    assert bool(output.records("q")) is (answer == "all_time")
+    assert ("timeSeries required" in caplog.text) is (answer == "refused")
+
+
 def test_a_pipeline_that_pendo_refuses_fails_its_stream_only(
     tap: TapRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,7 +291,7 @@ def test_a_pipeline_that_pendo_refuses_fails_its_stream_only(
     assert not [m for m in output if m["type"] == "ACTIVATE_VERSION" and m["stream"] == "broken"]
     for name in ("broken", "broken_too"):
         (line,) = [r.getMessage() for r in caplog.records if f"{name} failed" in r.getMessage()]
-        assert "unknown operator conjure" in line
+        assert "unknown step type 'conjure'" in line
 
 
 def test_a_bucket_that_pendo_cannot_answer_for_is_named(
@@ -313,14 +395,14 @@ def test_what_the_catalogue_does_not_know_is_kept_in_extra(tap: TapRunner) -> No
     assert sum(kept) == tap.pendo.world.count("accounts")
 
 
-def test_keys_that_do_not_tell_rows_apart_are_told(
+def test_keys_that_do_not_distinguish_rows_are_logged(
     tap: TapRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
     entry = {**HOURLY_USES, "primary_keys": ["window_start"]}
     tap.run(
         aggregations=[entry], select=("uses",), start_date=(NOW - timedelta(hours=4)).isoformat()
     )
-    assert "`primary_keys` do not tell all rows apart" in caplog.text
+    assert "`primary_keys` do not distinguish all rows" in caplog.text
 
 
 def test_a_bucket_that_breaks_off_is_given_once(tap: TapRunner) -> None:

@@ -7,9 +7,9 @@ import typing as t
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from tap_pendo import pipelines
-from tap_pendo.pipelines import PipelineError
-from tap_pendo.windows import Window, to_ms
+from tap_pendo.calendar import Window, to_ms
+from tap_pendo.config import custom_aggregations
+from tap_pendo.config.custom_aggregations import PipelineError
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ SNAPSHOT = {"name": "mine", "primary_keys": ["accountId"]}
 
 
 def pipeline_of(entry: dict[str, t.Any]) -> t.Any:
-    return pipelines.read(entry).body(DAY)["request"]["pipeline"]
+    return custom_aggregations.read(entry).body(DAY)["request"]["pipeline"]
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,50 @@ def test_the_window_goes_wherever_it_is_named() -> None:
 
 def test_a_snapshot_is_sent_as_it_is() -> None:
     own = [{"source": {"events": None, "timeSeries": {"period": "dayRange", "count": -7}}}]
-    read = pipelines.read({**SNAPSHOT, "pipeline": own})
+    read = custom_aggregations.read({**SNAPSHOT, "pipeline": own})
     assert read.body()["request"]["pipeline"] == own
 
 
 def test_a_payload_keeps_what_else_it_says() -> None:
     payload = {"response": {"location": "request"}, "request": {"name": "n", "pipeline": STEPS}}
-    body = pipelines.read({**SNAPSHOT, "pipeline": payload}).body()
-    assert body == payload
+    body = custom_aggregations.read({**SNAPSHOT, "pipeline": payload}).body()
+    assert body == {**payload, "response": {"location": "request", "mimeType": "application/json"}}
+
+
+UI_REQUEST = {"name": "n", "pipeline": STEPS, "streamId": "s-1", "params": {}, "requestId": "r-1"}
+UI_SENT = {
+    "response": {"mimeType": "application/json"},
+    "request": {"name": "n", "pipeline": STEPS, "requestId": "r-1"},
+}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"response": {"mimeType": "application/json"}, "requests": [UI_REQUEST]},
+        {"response": None, "requests": [UI_REQUEST]},
+        {"response": {"mimeType": "text/csv"}, "request": [UI_REQUEST]},
+        {"requests": [UI_REQUEST], "request": None},
+        [UI_REQUEST],
+        UI_REQUEST,
+    ],
+)
+def test_a_payload_of_pendos_interface_is_taken(payload: t.Any) -> None:
+    assert custom_aggregations.read({**SNAPSHOT, "pipeline": payload}).body() == UI_SENT
+
+
+def test_parameters_of_a_request_are_kept_and_the_answer_comes_in_the_response() -> None:
+    request = {**UI_REQUEST, "params": {"a": 1}}
+    payload = {"response": {"location": "stream"}, "requests": [request]}
+    body = custom_aggregations.read({**SNAPSHOT, "pipeline": payload}).body()
+    assert body["request"]["params"] == {"a": 1}
+    assert body["response"] == {"location": "request", "mimeType": "application/json"}
 
 
 def test_a_pipeline_may_stand_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "pipeline.json"
     file.write_text(json.dumps(STEPS))
-    read = pipelines.read({**SNAPSHOT, "pipeline_file": str(file)})
+    read = custom_aggregations.read({**SNAPSHOT, "pipeline_file": str(file)})
     assert read.body()["request"]["pipeline"] == STEPS
 
 
@@ -83,8 +113,13 @@ def test_a_pipeline_may_stand_in_a_file(tmp_path: Path) -> None:
         ({**SNAPSHOT, "pipeline": STEPS, "pipeline_file": "x"}, "one of `pipeline`"),
         ({**SNAPSHOT, "pipeline_file": "absent.json"}, "cannot be read (FileNotFoundError)"),
         ({**SNAPSHOT, "pipeline": {"requests": []}}, "a payload with `request.pipeline`"),
-        ({**SNAPSHOT, "pipeline": ["source"]}, "allowed is a list of steps"),
-        ({**SNAPSHOT, "grain": "day", "pipeline": STEPS}, "that hold `window_start`"),
+        ({**SNAPSHOT, "pipeline": ["source"]}, "it must be a list of steps"),
+        ({**SNAPSHOT, "pipeline": {"requests": [{"name": "x"}]}}, "with one of `requests`"),
+        (
+            {**SNAPSHOT, "pipeline": {"requests": [UI_REQUEST, {"pipeline": STEPS}]}},
+            "2 requests (n, number 2); it must have one",
+        ),
+        ({**SNAPSHOT, "grain": "day", "pipeline": STEPS}, "must hold `window_start`"),
         ({**SNAPSHOT, "pipeline": [{"source": {"timeSeries": "$window"}}]}, "`grain` only"),
         ({**DAILY, "pipeline": [{"spawn": []}]}, "its first step has no source"),
         ({**SNAPSHOT, "pipeline": STEPS, "schema": {"type": "object"}}, "`properties`"),
@@ -96,27 +131,27 @@ def test_a_pipeline_may_stand_in_a_file(tmp_path: Path) -> None:
 )
 def test_an_entry_that_contradicts_itself(entry: dict[str, t.Any], said: str) -> None:
     with pytest.raises(PipelineError) as error:
-        pipelines.read(entry)
+        custom_aggregations.read(entry)
     assert said in str(error.value)
 
 
 def test_a_file_that_is_not_json(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("[")
     with pytest.raises(PipelineError, match="`pipeline_file` is not JSON"):
-        pipelines.read({**SNAPSHOT, "pipeline_file": str(tmp_path / "p.json")})
+        custom_aggregations.read({**SNAPSHOT, "pipeline_file": str(tmp_path / "p.json")})
 
 
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        ("{", "setting `aggregations` is not valid: allowed is array"),
+        ("{", "setting `aggregations` must be a list"),
         ([{"name": "x"}], "setting `aggregations.0.primary_keys` is missing"),
         ([{**SNAPSHOT, "pipeline": STEPS, "keys": 1}], "unknown setting `aggregations.0.keys`"),
         ([{**SNAPSHOT, "name": "a b", "pipeline": STEPS}], "letters, digits and _"),
-        ([{**SNAPSHOT, "grain": "week", "pipeline": STEPS}], "allowed is one of hour, day"),
+        ([{**SNAPSHOT, "grain": "week", "pipeline": STEPS}], "must be one of hour, day"),
         (
             [{**SNAPSHOT, "primary_keys": [], "pipeline": STEPS}],
-            "a list; items at least 1",
+            "a list; its length must be at least 1",
         ),
         ([{**SNAPSHOT, "name": "visitors", "pipeline": STEPS}], "there is a stream of this name"),
         ([{**SNAPSHOT, "name": "n" * 64, "pipeline": STEPS}], "at most 63 bytes"),

@@ -1,92 +1,17 @@
-"""Pitfalls of other Pendo connectors: a test for each, here or where the table says."""
+"""Pitfalls of other Pendo connectors that no other test is about."""
 
 from __future__ import annotations
 
 import typing as t
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from tap_pendo.windows import to_ms, to_text
+from tap_pendo.calendar import to_ms, to_text
 
 from tests.conftest import NOW
 
 if t.TYPE_CHECKING:
     from tests.conftest import TapRunner
-
-TESTS = Path(__file__).parents[1]
-ELSEWHERE = {
-    "only the default app's data": "tap/test_runs.py::test_lists_are_whole_and_in_order",
-    "regions other than the US": "tap/test_settings.py::test_region",
-    "memory grows with events or visitors": (
-        "tap/test_memory.py::test_eight_times_the_rows_of_a_window_need_no_more_memory"
-    ),
-    "requests time out": "tap/test_settings.py::test_request_timeout",
-    "the connection breaks in a body": (
-        "tap/test_runs.py::test_faults_lose_nothing_and_double_nothing"
-    ),
-    "windows too wide for Pendo": (
-        "tap/test_parts.py::test_windows_that_are_too_long_for_pendo_are_halved"
-    ),
-    "everything until now in one call": (
-        "tap/test_parts.py::"
-        "test_quiet_history_is_read_in_long_windows_and_busy_history_in_short_ones"
-    ),
-    "rows lost to a weak key": "tap/test_grouping.py::test_which_rows_are_one",
-    "rows dropped at the bound of a page": (
-        "tap/test_runs.py::test_pages_of_any_size_give_the_same_rows"
-    ),
-    "lastupdated is null": (
-        "tap/test_failures.py::test_people_that_changed_and_people_never_stamped"
-    ),
-    "metadata of mixed types": "tap/test_shapes.py::test_metadata_is_typed_and_misfits_are_kept",
-    "anonymous visitors by the million": ("tap/test_settings.py::test_include_anonymous_visitors"),
-    "track events with parameters that Pendo refuses": (
-        "tap/test_runs.py::test_a_first_run_is_complete"
-    ),
-    "incremental reads all": "tap/test_runs.py::test_a_second_run_brings_only_news",
-    "visitor history with one row a visitor": (
-        "tap/test_history.py::test_every_visitor_of_every_closed_day"
-    ),
-    "visitor history comes twice": "tap/test_history.py::test_the_same_rows_at_every_read",
-    "a parent's bookmark hides rows of its child": (
-        "tap/test_lists.py::test_a_derived_stream_that_is_new_to_the_state_gets_all_rows"
-    ),
-    "a child cannot be read without its parent": (
-        "tap/test_lists.py::test_a_derived_stream_alone_reads_its_parent_without_writing_it"
-    ),
-    "a stream that is not allowed ends the run": (
-        "tap/test_failures.py::test_a_stream_that_is_not_allowed_is_skipped"
-    ),
-    "a stream that fails counts as read": (
-        "tap/test_failures.py::test_a_stream_that_breaks_off_goes_on_from_its_last_whole_window"
-    ),
-    "late events are lost": (
-        "tap/test_runs.py::test_late_events_are_read_by_the_first_run_of_the_next_day"
-    ),
-    "a late event makes a second row": (
-        "tap/test_runs.py::test_a_row_keeps_its_id_when_its_counts_change"
-    ),
-    "retagging rewrites history": (
-        "end_to_end/test_current_rows.py::test_current_rows_are_exact_after_every_kind_of_read"
-    ),
-    "days of UTC, not of the subscription": "tap/test_settings.py::test_period_and_timezone",
-    "quotes in an id": "tap/test_aggregation.py::test_a_quoted_id_is_itself_and_nothing_else",
-    "reports are missing": ("tap/test_lists.py::test_each_report_is_a_stream_with_its_own_columns"),
-    "429 ends the run": "tap/test_parts.py::test_throttling_waits_and_never_splits",
-    "fields that the schema lacks are dropped": (
-        "tap/test_shapes.py::test_any_row_fits_its_schema_and_keeps_what_does_not"
-    ),
-    "customers' names are changed": (
-        "tap/test_shapes.py::test_nested_fields_are_renamed_and_customers_are_not"
-    ),
-}
-
-
-@pytest.mark.parametrize("place", ELSEWHERE.values(), ids=ELSEWHERE.keys())
-def test_a_pitfall_that_is_tested_elsewhere_is(place: str) -> None:
-    file, name = place.split("::")
-    assert f"\ndef {name}(" in (TESTS / file).read_text()
 
 
 @pytest.mark.parametrize("page_size", [3, 7])
@@ -116,7 +41,7 @@ def test_all_people_share_one_timestamp(tap: TapRunner) -> None:
 
 
 def test_pages_of_visitors_are_incomplete(tap: TapRunner) -> None:
-    output = tap.run(select=("visitors",), page_size=125)
+    output = tap.run(select=("visitors",), page_size=45)
     ids = [r["visitor_id"] for r in output.records("visitors")]
     assert len(ids) == len(set(ids)) == tap.pendo.world.count("visitors")
     assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] > 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from tap_pendo.planning import ROWS_PER_SECOND, pages, run_plan
+from tap_pendo.reading.plan import ROWS_PER_SECOND, pages, run_plan
 
 if t.TYPE_CHECKING:
     from tests.conftest import TapRunner
@@ -20,7 +20,7 @@ def test_minutes_come_from_the_time_of_counts_from_concurrency_and_from_rows(
     names = ("pages", "visitors", "guide_history")
     found = {
         entry.stream: entry
-        for entry in run_plan(made.run, [made.streams[name] for name in names]).entries
+        for entry in run_plan(made.run, [(n, made.streams[n].planned) for n in names]).entries
     }
     made.run.client.close()
 
@@ -33,7 +33,11 @@ def test_minutes_come_from_the_time_of_counts_from_concurrency_and_from_rows(
 
 
 @pytest.mark.parametrize(
-    ("rows", "size", "expected"), [(0, 10, 1), (9, 10, 1), (10, 10, 3), (19, 10, 3), (20, 10, 4)]
+    ("rows", "size", "expected"), [(0, 10, 1), (9, 10, 1), (10, 10, 4), (18, 10, 4), (19, 10, 5)]
 )
-def test_a_second_page_costs_a_count_too(rows: int, size: int, expected: int) -> None:
+def test_a_second_page_costs_a_count_and_the_first_page_again(
+    rows: int, size: int, expected: int
+) -> None:
     assert pages(rows, size) == expected
+    # what is foreseen to need pages is counted at once
+    assert pages(rows, size, foreseen=True) == (2 if expected == 1 else expected - 1)

@@ -12,8 +12,8 @@ import typing as t
 from datetime import datetime, timedelta
 
 from meltano.core.logging.parsers import SingerSDKLogParser
-from tap_pendo.progress import Progress
-from tap_pendo.windows import DAY, UTC, Window
+from tap_pendo.calendar import DAY, UTC, Window
+from tap_pendo.metrics import Progress
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import typing as t
 
 import pytest
-from tap_pendo.client import PendoClient
-from tap_pendo.inferring import is_column
-from tap_pendo.settings import report_stream
+from tap_pendo.api.client import PendoClient
+from tap_pendo.config.settings import report_stream
+from tap_pendo.records.inference import is_column
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import Output, TapRunner, Warehouse
@@ -25,12 +27,11 @@ PATH = "/api/v1/report/{id}/results.json"
 def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
     """Give a function that says what rows every report has from now on."""
     answers: list[Rows] = []
-    get = PendoClient.get
 
-    def answered(self: PendoClient, path: str, *more: t.Any, **named: t.Any) -> t.Any:
-        return answers[-1] if path == PATH else get(self, path, *more, **named)
+    def answered(*_: t.Any, **__: t.Any) -> Iterator[Rows]:
+        yield [dict(row) for row in answers[-1]]
 
-    monkeypatch.setattr(PendoClient, "get", answered)
+    monkeypatch.setattr(PendoClient, "list_rows", answered)
     return answers.append
 
 
@@ -83,6 +84,66 @@ def test_a_column_of_the_catalogue_keeps_its_type_and_new_ones_are_in_extra(
         )
     current = f"select c, extra from {STREAM} where _sdc_deleted_at is null"
     assert warehouse.rows(current) == [(None, {"c": "x", "new": "n"})]
+
+
+def test_a_report_is_not_held_in_memory(
+    tap: TapRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, rows_of_block = 120, 500
+
+    def answered(*_: t.Any, **__: t.Any) -> Iterator[Rows]:
+        for block in range(blocks):
+            yield [
+                {"n": block * rows_of_block + n, "text": "x" * 500} for n in range(rows_of_block)
+            ]
+
+    monkeypatch.setattr(PendoClient, "list_rows", answered)
+    tracemalloc.start()
+    result, _ = tap.cli(tmp_path, "--discover", report_ids=["r1", "r2"])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.exit_code == 0
+    properties = {
+        s["stream"]: s["schema"]["properties"] for s in json.loads(result.stdout)["streams"]
+    }
+    assert {"n", "text"} <= properties[STREAM].keys()
+    # both are 66 MB; what waits for the rest of an answer is on disk beyond 16 MB
+    assert most < 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize("answer", [{"results": [{"a": 1}]}, [1, 2], [{"a": 1}, "b"], "text"])
+def test_an_answer_that_is_no_list_of_objects_fails_at_once(
+    answer: t.Any, tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps(answer)
+    fault = {"kind": "status", "status": 200, "text": body, "path": PATH, "times": None}
+    tap.pendo.faults.add(fault)
+    tap.run(report_ids=["r1"], select=(STREAM,))
+    assert tap.exit_code == 1
+    assert f"{STREAM} failed: {PATH}: the answer is not a list of objects" in caplog.text
+    assert tap.pendo.calls.counts[PATH, ""] == 2
+
+
+@pytest.mark.parametrize("answer", [None, []])
+def test_a_report_without_rows_may_be_null(answer: t.Any, tap: TapRunner) -> None:
+    body = json.dumps(answer)
+    fault = {"kind": "status", "status": 200, "text": body, "path": PATH, "times": None}
+    tap.pendo.faults.add(fault)
+    output = tap.run(report_ids=["r1"], select=(STREAM,))
+    assert tap.exit_code == 0
+    assert not output.records(STREAM)
+
+
+def test_a_report_that_breaks_off_comes_whole_and_once(tap: TapRunner) -> None:
+    reports = tap.pendo.world.listed("report", tap.pendo.clock.now())
+    report = next(each["id"] for each in reports if each["type"] == "Page Report")
+    name = report_stream(report)
+    whole = tap.run(report_ids=[report], select=(name,)).records(name)
+    tap.pendo.faults.add({"kind": "cut", "bytes": 300, "path": PATH, "times": 3})
+    again = tap.run(report_ids=[report], select=(name,)).records(name)
+    assert tap.exit_code == 0
+    assert {r["row_id"] for r in whole} == {r["row_id"] for r in again}
+    assert len(whole) == len(again) > 5
 
 
 def test_nul_is_taken_out_of_every_stream_of_a_report(tap: TapRunner) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
+from tap_pendo.catalog import CATALOG
 from tap_pendo.tap import TapPendo
 
 # The suite warns of optional fields that its few records do not hold
@@ -33,6 +34,7 @@ _REPORTS = [
     r["id"] for r in _pendo.world.listed("report", _pendo.clock.now()) if r["type"] == "Page Report"
 ]
 CONFIG: dict[str, t.Any] = {
+    "costly_streams": [row.name for row in CATALOG if not row.by_default],
     "api_url": _pendo.url,
     "integration_key": _pendo.key,
     "start_date": (datetime.now(timezone.utc) - timedelta(days=3)).isoformat(),

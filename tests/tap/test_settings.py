@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo.settings import Settings
-from tap_pendo.windows import UTC, from_text, to_ms
+from tap_pendo.calendar import UTC, from_text, to_ms
+from tap_pendo.config.settings import Settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,9 @@ def test_api_url_and_integration_key(cli: Cli, tap: TapRunner) -> None:
 
 def test_region(cli: Cli, tap: TapRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(tap.pendo.world, region="eu", keys=tap.pendo.keys) as europe:
-        monkeypatch.setattr("tap_pendo.settings.REGIONS", {"us": tap.pendo.url, "eu": europe.url})
+        monkeypatch.setattr(
+            "tap_pendo.config.settings.REGIONS", {"us": tap.pendo.url, "eu": europe.url}
+        )
         tap.pendo.calls.clear()
         key = tap.pendo.other_region_key
         assert cli(api_url=None, region="eu", integration_key=key).records("features")
@@ -243,7 +245,7 @@ def test_request_timeout(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tap_pendo.client.MAX_TRIES", 2)
+    monkeypatch.setattr("tap_pendo.api.client.MAX_TRIES", 2)
     tap.pendo.faults.add({"kind": "delay", "seconds": 1, "times": 1, "source": "pageEvents"})
     result, output = tap.cli(tmp_path, request_timeout=0.3, start_date="2026-03-11T06:00Z")
     assert "ReadTimeout" in caplog.text
@@ -255,9 +257,11 @@ def test_page_size(cli: Cli, tap: TapRunner) -> None:
     cli()
     one = tap.pendo.calls.counts["/api/v1/aggregation", "visitors"]
     tap.pendo.calls.clear()
-    cli(page_size=250)
+    cli(page_size=100)
     assert one == 1
-    assert tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] == 5  # four, one counts
+    assert (
+        tap.pendo.calls.counts["/api/v1/aggregation", "visitors"] == 6
+    )  # four, one counts, and the first again
 
 
 def test_aggregations(cli: Cli) -> None:
@@ -275,12 +279,23 @@ def test_aggregations(cli: Cli) -> None:
     assert len(cli(aggregations=json.dumps([entry])).records("apps_used")) == 4
 
 
+def test_agent_ids(tap: TapRunner) -> None:
+    output = tap.run(select=("agentic_events",), agent_ids=["agent-atlas-admin"])
+    assert {r["agent_id"] for r in output.records("agentic_events")} == {"agent-atlas-admin"}
+
+
 def test_report_ids(cli: Cli, tap: TapRunner) -> None:
     reports = tap.pendo.world.listed("report", tap.pendo.clock.now())
     (report,) = (r for r in reports if r["name"] == "Page views by day")
     output = cli(report_ids=[report["id"]])
     name = "report_results_" + report["id"].replace("-", "_")
     assert output.records(name)
+
+
+def test_costly_streams(cli: Cli) -> None:
+    assert not cli().records("server_names")
+    assert cli(costly_streams=["server_names"]).records("server_names")
+    assert cli(costly_streams='["server_names"]').records("server_names")
 
 
 def test_settings_that_are_null_or_empty_are_not_set(tap: TapRunner) -> None:

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tap_pendo.catalog import CATALOG
-from tap_pendo.metadata import Metadata
-from tap_pendo.objects import Definitions, Events
-from tap_pendo.shapes import (
+from tap_pendo.catalog.stream_specs import EventSpec, ListSpec
+from tap_pendo.records.fields import (
     ANY,
     BOOLEAN,
     INTEGER,
     NUMBER,
     STRING,
     TIME,
-    MisfitError,
+    ConversionError,
     Type,
     snake_case,
 )
-from tap_pendo.streams.base import object_schema
+from tap_pendo.records.inference import Metadata
+from tap_pendo.streams.base_stream import object_schema
 
 MISFIT = object()
 
@@ -65,7 +65,7 @@ MISFIT = object()
 def test_values(kind: Type, value: t.Any, expected: t.Any) -> None:
     try:
         fitted = kind.fit(value)
-    except MisfitError:
+    except ConversionError:
         fitted = MISFIT
     assert fitted == expected
     assert expected is MISFIT or type(fitted) is type(expected)
@@ -92,9 +92,9 @@ json_values = st.recursive(
     max_leaves=5,
 )
 SHAPES = [
-    row.shape if isinstance(row, Definitions) else row.record_shape
+    row.shape if isinstance(row, ListSpec) else row.record_shape
     for row in CATALOG
-    if isinstance(row, (Definitions, Events))
+    if isinstance(row, (ListSpec, EventSpec))
 ]
 
 
@@ -112,7 +112,7 @@ def test_any_row_fits_its_schema_and_keeps_what_does_not(t_shape: t.Any, data: t
 
 def test_nested_fields_are_renamed_and_customers_are_not() -> None:
     guide = next(row for row in CATALOG if row.name == "guides")
-    assert isinstance(guide, Definitions)
+    assert isinstance(guide, ListSpec)
     record = guide.shape.record(
         {
             "id": "g",

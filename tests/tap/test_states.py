@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import typing as t
+from collections import defaultdict
 from datetime import timedelta
 
 import pytest
+from tap_pendo import json_stream
 from tap_pendo import tap as tap_module
-from tap_pendo.windows import from_ms, to_ms
+from tap_pendo.calendar import from_ms, to_ms
+from tap_pendo.reading import window_reader
 
 from tests.conftest import NOW
 from tests.sink import EVENTS, Sink
 from tests.tables import event_sums
 
 if t.TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from tests.conftest import Output, TapRunner
@@ -135,7 +140,7 @@ def test_a_clock_that_was_ahead_loses_and_hides_nothing(
     tap.pendo.world.inject([{**late, "visitorId": "late"}])
     right = tap.run(state=wrong.state, **settings)
     assert tap.exit_code == 0
-    assert ("yet to come; all is read anew" in caplog.text) == (ahead > timedelta(hours=1))
+    assert ("covers the future; all is read again" in caplog.text) == (ahead > timedelta(hours=1))
     sink.load([*wrong, *right])
     # the clock is still behind the reads of the first run, and hides none of these
     assert not event_sums(tap.pendo.world, row.source, start, "hour") - sink.sums(row, start)
@@ -144,6 +149,37 @@ def test_a_clock_that_was_ahead_loses_and_hides_nothing(
     sink.load(later)
     assert covered(later)[1] == "03-11T13"
     assert sink.sums(row, start) == event_sums(tap.pendo.world, row.source, start, "hour")
+
+
+def test_a_clock_that_steps_back_between_two_reads_of_a_window_hides_no_row(
+    tap: TapRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the rows with one `row_id`, the one that came last has the latest `read_at`."""
+    steps = itertools.count()
+
+    def clock() -> datetime:
+        return from_ms(tap.pendo.clock.now()) - timedelta(milliseconds=50 * next(steps))
+
+    monkeypatch.setattr(tap_module, "utc_now", clock)
+    # Pendo compares in another way, as shows behind the first rows: the window is read once more
+    monkeypatch.setattr(json_stream, "_BLOCK", 256)
+    monkeypatch.setattr(window_reader, "_BATCH", 5)
+    hour = NOW.replace(hour=3, minute=0, second=0)
+    names = [*(f"a{n:03}" for n in range(60)), *(f"{'bB'[n % 2]}{n:03}" for n in range(60))]
+    event = {"source": "featureEvents", "featureId": "f", "ts": to_ms(hour)}
+    tap.pendo.world.inject({**event, "visitorId": name} for name in names)
+    tap.pendo.knobs.collation = "casefold_sort"
+    tap.pendo.faults.add({"kind": "cut", "rows": 62, "source": "featureEvents"})
+    end = hour + timedelta(hours=1)
+    output = run(tap, start_date=hour.isoformat(), end_date=end.isoformat())
+    stamps: defaultdict[str, list[str]] = defaultdict(list)
+    for row in output.records(STREAM):
+        stamps[row["row_id"]].append(row["read_at"])
+    assert max(map(len, stamps.values())) == 2
+    assert all(len({*each}) == len(each) for each in stamps.values())
+    assert all(sorted(each) == each for each in stamps.values())
+    complete = {window["read_at"] for window in output.records("sync_windows")}
+    assert {each[-1] for each in stamps.values()} <= complete
 
 
 def test_without_a_state_all_is_read_again(tap: TapRunner) -> None:
@@ -177,6 +213,21 @@ def test_the_state_of_the_older_tap_is_refused_in_one_line(
     (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert f"--state: the bookmark of {stream} " in line
     assert "start without state" in line
+
+
+@pytest.mark.parametrize("wrap", ["STATE", "value", "singer_state", "both"])
+def test_a_state_is_taken_as_it_comes(wrap: str, tap: TapRunner, tmp_path: Path) -> None:
+    first = tap.run(select=(STREAM,))
+    wrapped: Record = {
+        "STATE": {"type": "STATE", "value": first.state},
+        "value": {"value": first.state},
+        "singer_state": {"singer_state": first.state},
+        "both": {"singer_state": {"value": first.state}},
+    }[wrap]
+    _, output = tap.cli(tmp_path, state=wrapped)
+    # what is covered is not read again, the look-back aside
+    starts = [w["window_start"] for w in output.records("sync_windows") if w["stream"] == STREAM]
+    assert starts == ["2026-03-11T00:00:00.000Z"]
 
 
 def test_the_state_of_an_own_run_is_taken(tap: TapRunner, tmp_path: Path) -> None:

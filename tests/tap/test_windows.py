@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tap_pendo.windows import (
+from tap_pendo.calendar import (
     DAY,
     HOUR,
     LENGTHS,
@@ -295,10 +295,29 @@ def test_the_lookback_never_goes_below_the_start() -> None:
         ("2026-01-31T10:00:00Z", "2026-01-31T10:00:00.000Z"),
         ("2026-01-31T10:00:00+05:30", "2026-01-31T04:30:00.000Z"),
         ("2026-01-31 10:00:00", "2026-01-31T10:00:00.000Z"),
+        (" 2026-01-31t10:00z ", "2026-01-31T10:00:00.000Z"),
+        ("2026-01-31T10", "2026-01-31T10:00:00.000Z"),
+        ("2026-01-31T10:00:00.5Z", "2026-01-31T10:00:00.500Z"),
+        ("2026-01-31T10:00:00.123456789-0230", "2026-01-31T12:30:00.123Z"),
+        ("2026-01-31T10:00:00+05", "2026-01-31T05:00:00.000Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),
     ],
 )
 def test_dates_are_read(text: str, expected: str) -> None:
     assert to_text(from_text(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "31.01.2026", "2026-1-3", "2026-02-30", "20260131", "2026-W05-6", "2026-031"),
+        *("2026-01-31T24:00:00Z", "2026-01-31T10:00:00,5Z", "2026-01-31_10:00", "2026-01-31T"),
+        *("2026-01-31T10:00:00+25:00", "2026-01-31Z", "\u0662026-01-31", "2026-01-31T100000Z"),
+    ],
+)
+def test_what_some_versions_of_python_take_for_a_date_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_text(text)
 
 
 @given(st.integers(0, 4 * 10**12))

@@ -52,7 +52,7 @@ def test_a_database_that_the_environment_names_is_left_alone(demo: Demo, name: s
     environment, said = result.stdout.splitlines()
     given = {k: v for k, v in json.loads(environment).items() if k.startswith("TARGET_POSTGRES_")}
     assert given == {name: "db.invalid"}
-    assert said == "The environment names the database: what arrived there is not looked into."
+    assert said == "The environment names the database: what arrived there is not shown."
     assert not (demo.data / "postgres").exists()
 
 

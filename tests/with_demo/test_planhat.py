@@ -116,7 +116,7 @@ def test_a_planhat_that_the_environment_names_is_left_alone(demo: Demo) -> None:
 
     assert settings(demo, TARGET_PLANHAT_TENANT_TOKEN="mine") == {"TENANT_TOKEN": "mine"}
     assert demo.run("true", "target-planhat", **given).stdout == (
-        "The environment names Planhat: what arrived there is not looked into.\n"
+        "The environment names Planhat: what arrived there is not shown.\n"
     )
     assert not (demo.data / "planhat").exists()
 

@@ -4,119 +4,343 @@ from __future__ import annotations
 
 import typing as t
 
-from tap_pendo.objects import (
-    Events,
-    Kind,
-    VisitorHistory,
+from tap_pendo.calendar import HOUR
+from tap_pendo.catalog.stream_specs import EventSpec, StreamSpec, VisitorHistorySpec
+from tap_pendo.records.fields import (
+    ANY,
+    BOOLEAN,
+    INTEGER,
+    NUMBER,
+    STRING,
+    TIME,
+    Field,
+    Shape,
+    array,
+    field,
 )
-from tap_pendo.schemas import events as e
-from tap_pendo.schemas import single_events as single
-from tap_pendo.windows import HOUR
 
 if t.TYPE_CHECKING:
-    from tap_pendo.shapes import Field
+    from tap_pendo.records.fields import Field
+
+VISITOR = field("visitorId", STRING, "Visitor; `_PENDO_T_…` when anonymous.")
+ACCOUNT = field("accountId", STRING, "Account of the visitor at that time, if any.")
+APP = field("appId", INTEGER, "App in which it happened.")
+
+# scalar dimensions first, in the order in which answers are sorted
+DIMENSIONS = (
+    field("server", STRING, "Host name of your product."),
+    field("remoteIp", STRING, "IP address, if Pendo keeps it."),
+    field("userAgent", STRING, "Browser or device."),
+    field("country", STRING, "Country of the IP address."),
+    field("region", STRING, "Region of the IP address."),
+    field("latitude", NUMBER, "Latitude of the IP address."),
+    field("longitude", NUMBER, "Longitude of the IP address."),
+    field("tabId", STRING, "Browser tab."),
+    field("analyticsSessionId", STRING, "Session."),
+    field("recordingId", STRING, "Session replay."),
+    field("recordingSessionId", STRING, "Session of the replay."),
+    field("signatureAgent", STRING, "Agent's signature."),
+)
+OBJECT_DIMENSIONS = (
+    field("parameters", ANY, "Parameters captured from the page's URL."),
+    field("properties", ANY, "Event properties."),
+)
+MEASURES = (
+    field("numEvents", INTEGER, "Number of events.", merge="sum"),
+    field("numMinutes", INTEGER, "Number of minutes with an event.", merge="sum"),
+    field("firstTime", TIME, "First event of the bucket.", merge="min"),
+    field("lastTime", TIME, "Last event of the bucket.", merge="max"),
+    field("lastKeyFrameTimestamp", TIME, "Last key frame of the replay.", merge="max"),
+    field("rageClickCount", INTEGER, "Rage clicks.", merge="sum"),
+    field("errorClickCount", INTEGER, "Error clicks.", merge="sum"),
+    field("deadClickCount", INTEGER, "Dead clicks.", merge="sum"),
+    field("uTurnCount", INTEGER, "U-turns.", merge="sum"),
+)
+CALENDAR = (
+    field("week", TIME, "Start of the bucket's week, as Pendo sends it."),
+    field("month", TIME, "Start of the bucket's month, as Pendo sends it."),
+    field("quarter", TIME, "Start of the bucket's quarter, as Pendo sends it."),
+)
+
+PAGE_ID = field("pageId", STRING, "Page.")
+ALL_EVENTS_PAGE_ID = field("pageId", STRING, "Always `allevents`: events are not cut by page.")
+FEATURE_ID = field("featureId", STRING, "Feature.")
+TRACK_TYPE_ID = field("trackTypeId", STRING, "Track type.")
+
+GUIDE_ID = field("guideId", STRING, "Guide.")
+GUIDE_STEP_ID = field("guideStepId", STRING, "Step of the guide.")
+POLL_ID = field("pollId", STRING, "Poll.")
+EVENT_TYPE = field("type", STRING, "What happened: guideSeen, guideDismissed, pollResponse, …")
+BROWSER_TIME = field("browserTime", TIME, "When it happened, by the visitor's clock.")
+TAB_ID = field("tabId", STRING, "Browser tab.")
+UI_ELEMENT_ID = field("uiElementId", STRING, "Element that was clicked.")
+
+SINGLE_EVENT = Shape(
+    VISITOR,
+    ACCOUNT,
+    APP,
+    GUIDE_ID,
+    GUIDE_STEP_ID,
+    EVENT_TYPE,
+    BROWSER_TIME,
+    TAB_ID,
+    UI_ELEMENT_ID,
+    field("accountIds", array(STRING), "All accounts of the visitor."),
+    field("guideTimestamp", TIME, "Time of the guide's event."),
+    field("guideSeenReason", STRING, "Why the guide showed: auto, launcher, badge, dom, …"),
+    field("receivedTime", TIME, "When Pendo received it."),
+    field("loadTime", INTEGER, "Load time in milliseconds."),
+    field("url", STRING, "URL."),
+    field("title", STRING, "Title of the page."),
+    field("language", STRING, "Language of the browser."),
+    field("userAgent", STRING, "Browser or device."),
+    field("remoteIp", STRING, "IP address, if Pendo keeps it."),
+    field("serverName", STRING, "Host name of your product."),
+    field("country", STRING, "Country of the IP address."),
+    field("region", STRING, "Region of the IP address."),
+    field("latitude", NUMBER, "Latitude of the IP address."),
+    field("longitude", NUMBER, "Longitude of the IP address."),
+    field("elementPath", STRING, "CSS path of the element."),
+    field("eventId", STRING, "Id of the event; may be empty."),
+    field("fragment", STRING, "Fragment of the URL."),
+    field("analyticsSessionId", STRING, "Session."),
+    field("oldVisitorId", STRING, "Visitor id before it was merged."),
+    field("uiElementType", STRING, "Kind of the element."),
+    field("uiElementText", STRING, "Text of the element."),
+    field("uiElementActions", ANY, "Actions of the element."),
+    field("destinationStepId", STRING, "Step that was gone to."),
+    field("guideStepPollTypes", ANY, "Kinds of polls on the step."),
+    field("properties", ANY, "Event properties."),
+)
+POLL_EVENT = SINGLE_EVENT + Shape(
+    POLL_ID,
+    field("pollType", STRING, "Kind of poll: NPSRating, …"),
+    field("pollResponse", ANY, "Answer: a number, a text, the id of an option, or several."),
+)
 
 
-def _grouped(name: str, about: str, source: str, entity: Field) -> Events:
-    return Events(
+def grouped(entity: Field) -> Shape:
+    """Fields of a source whose rows count the uses of an entity in a bucket."""
+    return Shape(
+        VISITOR,
+        ACCOUNT,
+        APP,
+        entity,
+        *DIMENSIONS,
+        *OBJECT_DIMENSIONS,
+        *MEASURES,
+        *CALENDAR,
+    )
+
+
+EVENT_ID = field("eventId", STRING, "Id of the event; may be empty.")
+UI_EVENT_TIME = field(
+    BROWSER_TIME.pendo,
+    TIME,
+    "When it happened, by the visitor's clock; the start of its hour if Pendo gives only that.",
+)
+UI_EVENT = Shape(
+    VISITOR,
+    ACCOUNT,
+    APP,
+    EVENT_TYPE,
+    UI_EVENT_TIME,
+    TAB_ID,
+    field("hour", TIME, "Start of its hour in UTC, if Pendo sends it."),
+    field("day", TIME, "Start of its day in the subscription's time zone, if Pendo sends it."),
+    field("numEvents", INTEGER, "Number of events that the row counts; one if null."),
+    field("url", STRING, "URL."),
+    field("elementPath", STRING, "CSS path of the element."),
+    EVENT_ID,
+    field("country", STRING, "Country of the IP address."),
+    field("region", STRING, "Region of the IP address."),
+    field("remoteIp", STRING, "IP address, if Pendo keeps it."),
+    field("userAgent", STRING, "Browser or device."),
+    field("recordingSessionId", STRING, "Session of the replay."),
+    field("properties", ANY, "Event properties."),
+)
+
+RECORDING_ID = field("recordingId", STRING, "Recording.")
+RECORDING_SESSION_ID = field("recordingSessionId", STRING, "Session of the recording.")
+START_TIME = field("startTime", TIME, "Start of this part of the recording.")
+RECORDING = Shape(
+    RECORDING_ID,
+    RECORDING_SESSION_ID,
+    TAB_ID,
+    START_TIME,
+    VISITOR,
+    ACCOUNT,
+    APP,
+    field("endTime", TIME, "End of this part of the recording."),
+    field("minBrowserTime", TIME, "First event, by the visitor's clock."),
+    field("maxBrowserTime", TIME, "Last event, by the visitor's clock."),
+    field("recordingStartTime", TIME, "Start of the whole recording."),
+    field("recordingEndTime", TIME, "End of the whole recording."),
+    field("recordingSize", INTEGER, "Size in bytes."),
+    field("recordingRrwebEventCount", INTEGER, "Number of recorded events."),
+    field("isBroken", BOOLEAN, "Whether it cannot be played."),
+    field("isSessionStart", BOOLEAN, "Whether the session begins here."),
+    field("activityTimelineTimestamps", ANY, "Times of activity, in epoch milliseconds."),
+    field("recordingFirstActiveTs", TIME, "First activity of the recording."),
+    field("recordingLastActiveTs", TIME, "Last activity of the recording."),
+    field(
+        "recordingInactivityPeriodStartTimes",
+        ANY,
+        "When periods without activity began, in epoch milliseconds.",
+    ),
+    field(
+        "recordingInactivityPeriodEndTimes",
+        ANY,
+        "When periods without activity ended, in epoch milliseconds.",
+    ),
+    field("recordingLastMobileState", STRING, "Last state of a mobile app."),
+)
+
+AGENT_ID = field("agentId", STRING, "AI agent.")
+AGENTIC_EVENT = Shape(
+    VISITOR,
+    ACCOUNT,
+    APP,
+    AGENT_ID,
+    EVENT_ID,
+    EVENT_TYPE,
+    BROWSER_TIME,
+    field("content", STRING, "What was said."),
+    field("conversationId", STRING, "Conversation."),
+    field("messageId", STRING, "Message within the conversation."),
+    field("suggestedPrompt", BOOLEAN, "Whether the prompt was a suggested one."),
+    field("toolsUsed", ANY, "Tools that the agent called."),
+    field("agentModelUsed", STRING, "Model that answered."),
+    field("agentFilesUploaded", ANY, "Files that the visitor uploaded."),
+    field("agentUserReactionComments", STRING, "Comment of the visitor on the answer."),
+    field("agentSubagentsUsed", ANY, "Agents that the agent called."),
+)
+
+EMAIL_EVENT = Shape(VISITOR, ACCOUNT, APP, GUIDE_ID, EVENT_TYPE, BROWSER_TIME)
+
+HISTORY_TIME = field("ts", TIME, "When it began.")
+HISTORY_URI = field("uri", STRING, "URI.")
+HISTORY_IDS = (
+    field("pageId", STRING, "Page, if it is about one."),
+    field("featureId", STRING, "Feature, if it is about one."),
+    field("guideId", STRING, "Guide, if it is about one."),
+    field("guideStepId", STRING, "Step of the guide, if it is about one."),
+)
+HISTORY = Shape(
+    VISITOR,
+    EVENT_TYPE,
+    HISTORY_TIME,
+    field("lastTs", TIME, "When it ended.", name="last_ts"),
+    field("duration", INTEGER, "Duration, as Pendo sends it."),
+    field("parsedUserAgent", ANY, "Browser: name, version, os."),
+    field("untaggedUrl", STRING, "URL of a page that is not tagged."),
+    HISTORY_URI,
+    *HISTORY_IDS,
+    APP,
+)
+
+
+def _grouped(name: str, about: str, source: str, entity: Field) -> EventSpec:
+    return EventSpec(
         name=name,
         about=about,
         source=source,
-        shape=e.grouped(entity),
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, entity, *e.DIMENSIONS),
-        objects=e.OBJECT_DIMENSIONS,
+        shape=grouped(entity),
+        identity=(VISITOR, ACCOUNT, APP, entity, *DIMENSIONS),
+        objects=OBJECT_DIMENSIONS,
     )
 
 
 _SINGLE = (
-    e.VISITOR,
-    e.ACCOUNT,
-    e.APP,
-    e.GUIDE_ID,
-    e.GUIDE_STEP_ID,
-    e.EVENT_TYPE,
-    e.TAB_ID,
-    e.UI_ELEMENT_ID,
+    VISITOR,
+    ACCOUNT,
+    APP,
+    GUIDE_ID,
+    GUIDE_STEP_ID,
+    EVENT_TYPE,
+    TAB_ID,
+    UI_ELEMENT_ID,
 )
 
-EVENTS: tuple[Kind, ...] = (
-    _grouped("events", "All clicks and page views, tagged or not.", "events", e.ALL_EVENTS_PAGE_ID),
-    _grouped("page_events", "Views of tagged pages.", "pageEvents", e.PAGE_ID),
-    _grouped("feature_events", "Uses of tagged features.", "featureEvents", e.FEATURE_ID),
-    _grouped("track_events", "Track events.", "trackEvents", e.TRACK_TYPE_ID),
-    Events(
+EVENTS: tuple[StreamSpec, ...] = (
+    _grouped("events", "All clicks and page views, tagged or not.", "events", ALL_EVENTS_PAGE_ID),
+    _grouped("page_events", "Views of tagged pages.", "pageEvents", PAGE_ID),
+    _grouped("feature_events", "Uses of tagged features.", "featureEvents", FEATURE_ID),
+    _grouped("track_events", "Track events.", "trackEvents", TRACK_TYPE_ID),
+    EventSpec(
         name="guide_events",
         about="What visitors did with guides, one row per event.",
         source="guideEvents",
-        shape=e.SINGLE_EVENT,
+        shape=SINGLE_EVENT,
         identity=_SINGLE,
-        time=e.BROWSER_TIME,
+        time=BROWSER_TIME,
     ),
-    Events(
+    EventSpec(
         name="poll_events",
         about="Answers to polls, one row per answer.",
         source="pollEvents",
-        shape=e.POLL_EVENT,
-        identity=(*_SINGLE, e.POLL_ID),
-        time=e.BROWSER_TIME,
+        shape=POLL_EVENT,
+        identity=(*_SINGLE, POLL_ID),
+        time=BROWSER_TIME,
     ),
-    Events(
+    EventSpec(
         name="single_events",
         about="Every click and page view, one row per event: very many.",
         source="singleEvents",
-        shape=single.UI_EVENT,
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, e.EVENT_TYPE, e.TAB_ID, single.EVENT_ID),
-        time=e.BROWSER_TIME,
+        shape=UI_EVENT,
+        identity=(VISITOR, ACCOUNT, APP, EVENT_TYPE, TAB_ID, EVENT_ID),
+        time=UI_EVENT_TIME,
         longest=HOUR,
         selected=False,
     ),
-    Events(
+    EventSpec(
         name="session_recordings",
         about="Session replays, one row per part of a recording.",
         source="recordingMetadata",
-        shape=single.RECORDING,
+        shape=RECORDING,
         identity=(
-            e.VISITOR,
-            e.ACCOUNT,
-            e.APP,
-            single.RECORDING_ID,
-            single.RECORDING_SESSION_ID,
-            e.TAB_ID,
+            VISITOR,
+            ACCOUNT,
+            APP,
+            RECORDING_ID,
+            RECORDING_SESSION_ID,
+            TAB_ID,
         ),
-        time=single.START_TIME,
+        time=START_TIME,
         selected=False,
     ),
-    Events(
+    EventSpec(
         name="agentic_events",
-        about="Conversations with AI agents, one row per event.",
+        about="Conversations with AI agents, those of `agent_ids`, one row per event.",
         source="agenticEvents",
-        shape=single.AGENTIC_EVENT,
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, single.AGENT_ID, single.EVENT_ID, e.EVENT_TYPE),
-        time=e.BROWSER_TIME,
+        shape=AGENTIC_EVENT,
+        identity=(VISITOR, ACCOUNT, APP, AGENT_ID, EVENT_ID, EVENT_TYPE),
+        time=BROWSER_TIME,
+        by_agent=True,
         verified=False,
     ),
-    Events(
+    EventSpec(
         name="email_events",
         about="Guides sent by e-mail: sent, opened, clicked.",
         source="emailEvents",
-        shape=single.EMAIL_EVENT,
-        identity=(e.VISITOR, e.ACCOUNT, e.APP, e.GUIDE_ID, e.EVENT_TYPE),
-        time=e.BROWSER_TIME,
+        shape=EMAIL_EVENT,
+        identity=(VISITOR, ACCOUNT, APP, GUIDE_ID, EVENT_TYPE),
+        time=BROWSER_TIME,
         verified=False,
     ),
-    VisitorHistory(
+    VisitorHistorySpec(
         name="visitor_history",
         about="What each visitor did, of 180 days at most: a call for each visitor and day.",
-        shape=single.HISTORY,
+        shape=HISTORY,
         identity=(
-            e.VISITOR,
-            single.HISTORY_TIME,
-            e.EVENT_TYPE,
-            e.APP,
-            single.HISTORY_URI,
-            *single.HISTORY_IDS,
+            VISITOR,
+            HISTORY_TIME,
+            EVENT_TYPE,
+            APP,
+            HISTORY_URI,
+            *HISTORY_IDS,
         ),
-        time=single.HISTORY_TIME,
+        time=HISTORY_TIME,
         selected=False,
     ),
 )

@@ -1,1 +1,1 @@
-"""The few kinds of stream; each reads rows of the catalogue."""
+"""The kinds of stream, one module each way of reading."""

@@ -8,17 +8,18 @@ from functools import cached_property
 
 import msgspec
 
-from tap_pendo import grouping
-from tap_pendo.client import MAX_TRIES
-from tap_pendo.errors import BrokenBodyError, ForbiddenError, StreamError, UnavailableError
-from tap_pendo.inferring import shape_from, shape_of
-from tap_pendo.pipelines import READ_AT, WINDOW_START
-from tap_pendo.planning import Planned
-from tap_pendo.shapes import ANY, EXTRA, STRING, TIME, Field, Shape
-from tap_pendo.streams import base
-from tap_pendo.streams.base import Record, WholeStream, object_schema
-from tap_pendo.streams.windowed import PlainRead, WindowedStream
-from tap_pendo.windows import DAY, HOUR, Window, from_ms, to_ms, to_text
+from tap_pendo.calendar import DAY, HOUR, Window, from_ms, to_ms, to_text
+from tap_pendo.config.custom_aggregations import READ_AT, START_TIME, WINDOW_START
+from tap_pendo.errors import ForbiddenError, StreamError, UnavailableError
+from tap_pendo.reading.plan import Planned
+from tap_pendo.reading.window_reader import WindowRead
+from tap_pendo.records import identity
+from tap_pendo.records.fields import ANY, EXTRA, STRING, TIME, Field, Shape
+from tap_pendo.records.identity import KeyCheck
+from tap_pendo.records.inference import shape_from, shape_of
+from tap_pendo.streams import base_stream
+from tap_pendo.streams.base_stream import WholeStream, object_schema
+from tap_pendo.streams.windowed import WindowedStream
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,15 +27,16 @@ if t.TYPE_CHECKING:
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.deriving import Raw
-    from tap_pendo.objects import Kind
-    from tap_pendo.pipelines import Pipeline
-    from tap_pendo.planning import Counting
-    from tap_pendo.run import Run
-    from tap_pendo.streams.sync_windows import SyncWindowsStream
-    from tap_pendo.windows import Period
+    from tap_pendo import Record, Row
+    from tap_pendo.calendar import Period
+    from tap_pendo.catalog.stream_specs import StreamSpec
+    from tap_pendo.config.custom_aggregations import Pipeline
+    from tap_pendo.config.run_context import Run
+    from tap_pendo.reading.plan import Counting
+    from tap_pendo.streams.windowed import SyncWindowsStream
 
 _WINDOW_START = {**TIME.schema, "description": "Start of the bucket."}
+_START_TIME = Field(START_TIME, START_TIME, TIME, "Start of the period.")
 # How far back a bucket with rows is looked for, to see what columns they have
 _SAMPLES = (0 * DAY, 1 * DAY, 7 * DAY)
 # Rows of an answer whose keys are compared: memory must not grow with the answer
@@ -46,18 +48,24 @@ class Columns:
 
     def __init__(self, tap: Tap, run: Run, pipeline: Pipeline) -> None:
         self._tap, self._run, self._pipeline = tap, run, pipeline
-        self.stamps = {READ_AT: base.READ_AT}
+        self.stamps = {READ_AT: base_stream.READ_AT}
         if pipeline.grain:
             self.stamps[WINDOW_START] = _WINDOW_START
 
     @cached_property
     def shape(self) -> Shape:
         """The declared columns; a key that no row has shown yet is a text."""
-        reserved = {*self.stamps, EXTRA}
+        reserved = {*self.stamps, EXTRA, *(f.name for f in self._own)}
         given = (self._pipeline.schema or {}).get("properties") or self._of_catalogue()
         found = shape_of(self._sample(), reserved) if given is None else shape_from(given, reserved)
         missing = {*self._pipeline.primary_keys} - {*reserved, *(f.name for f in found.fields)}
-        return found + Shape(*(Field(name, name, STRING, "") for name in sorted(missing)))
+        texts = (Field(name, name, STRING, "") for name in sorted(missing))
+        return found + Shape(*self._own, *texts)
+
+    @property
+    def _own(self) -> tuple[Field, ...]:
+        """Columns beside those of the pipeline's output."""
+        return (_START_TIME,) if self._pipeline.iterative else ()
 
     @property
     def schema(self) -> dict[str, t.Any]:
@@ -77,7 +85,7 @@ class Columns:
         entry = catalogue.get_stream(self._pipeline.name) if catalogue else None
         return entry.schema.to_dict().get("properties", {}) if entry else None
 
-    def _sample(self) -> list[Raw]:
+    def _sample(self) -> list[Row]:
         """Read some rows; none if Pendo refuses, which fails the stream when it is read."""
         try:
             for window in self._windows():
@@ -88,20 +96,15 @@ class Columns:
             return []
         return []
 
-    def _first_block(self, window: Window | None) -> list[Raw]:
+    def _first_block(self, window: Window | None) -> list[Row]:
         """Read the first rows of an answer; ask again if it breaks off before them."""
-        client, failures = self._run.client, 0
-        while True:
-            blocks = client.rows(self._pipeline.body(window))
+        rows: list[Row] = []
+        for attempt in self._run.client.attempts():
+            blocks = self._run.client.rows(self._pipeline.body(window))
             # closed behind the first block: the rest is not wanted
-            with contextlib.closing(t.cast("Generator[list[Raw]]", blocks)) as found:
-                try:
-                    return next(found, [])
-                except BrokenBodyError as error:
-                    failures += 1
-                    if failures == MAX_TRIES:
-                        raise
-                    client.rest(error, failures)
+            with attempt, contextlib.closing(t.cast("Generator[list[Row]]", blocks)) as found:
+                rows = self._pipeline.rows(next(found, []))
+        return rows
 
     def _windows(self) -> Iterator[Window | None]:
         if not self._pipeline.grain:
@@ -123,51 +126,36 @@ class AggregationRows:
     """Turns the rows of one answer into records, and counts what it cannot take."""
 
     def __init__(self, pipeline: Pipeline, shape: Shape) -> None:
-        self._keys = pipeline.primary_keys
-        self._shape = shape
-        self._texts = {f.name for f in shape.fields if f.type in (STRING, ANY)}
+        self._pipeline, self._shape = pipeline, shape
+        texts = {field.name for field in shape.fields if field.type in (STRING, ANY)}
+        self._keys = KeyCheck(pipeline.primary_keys, texts)
         self._seen: set[int] = set()
-        self.taken = self.keyless = self.repeated = 0
+        self._repeated = 0
 
-    def records(self, block: list[Raw], stamps: Record) -> list[Record]:
+    def records(self, block: list[Row], stamps: Record) -> list[Record]:
         """Convert rows; without those that lack their key."""
-        return [record for raw in block if (record := self._record(raw, stamps))]
-
-    def _record(self, raw: Raw, stamps: Record) -> Record | None:
-        """Convert a row; a text in its key that is missing becomes the empty text.
-
-        None if another part of its key is missing.
-        """
-        record = {**self._shape.record(raw), **stamps}
-        self.taken += 1
-        for name in self._keys:
-            if record.get(name) is None:
-                if name not in self._texts:
-                    self.keyless += 1
-                    return None
-                record[name] = ""
-        if self.taken <= _COMPARED:
-            key = hash(msgspec.json.encode([record[name] for name in self._keys]))
-            self.repeated += key in self._seen
+        rows = ({**self._shape.record(raw), **stamps} for raw in self._pipeline.rows(block))
+        records = [record for row in rows if (record := self._keys.keyed(row))]
+        for record in records[: max(0, _COMPARED - len(self._seen))]:
+            key = hash(msgspec.json.encode([record[name] for name in self._pipeline.primary_keys]))
+            self._repeated += key in self._seen
             self._seen.add(key)
-        return record
+        return records
 
-    def problem(self) -> str | None:
+    def problems(self) -> Iterator[str]:
         """Say what a target will not hold as it should."""
-        if self.keyless:
-            return f"{self.keyless} of {self.taken} rows lack a part of their key and are left out"
-        if self.repeated:
-            return (
-                f"`primary_keys` do not tell all rows apart: {self.repeated} of {self.taken} "
-                "have the key of another row"
+        yield from self._keys.problems()
+        if self._repeated:
+            yield (
+                f"`primary_keys` do not distinguish all rows: {self._repeated} of "
+                f"{self._keys.taken} have the key of another row"
             )
-        return None
 
 
 class SnapshotStream(WholeStream):
     """An aggregation without grain: a full table at each run; rows carry `read_at`."""
 
-    def __init__(self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline) -> None:
+    def __init__(self, tap: Tap, run: Run, row: StreamSpec, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._columns = Columns(tap, run, pipeline)
         super().__init__(tap, run, row, None)
@@ -183,11 +171,11 @@ class SnapshotStream(WholeStream):
     def read(self) -> Iterator[list[Record]]:
         """Yield the rows of one answer."""
         self._stream_version = self._tap.initialized_at
-        stamps = {READ_AT: to_text(self.run.now())}
+        stamps = {READ_AT: to_text(self.run.stamp())}
         rows = AggregationRows(self._pipeline, self._columns.shape)
         for block in self.fetched(lambda: self.answered(self._pipeline.body())):
             yield rows.records(block, stamps)
-        if problem := rows.problem():
+        for problem in rows.problems():
             self.logger.warning("%s: %s", self.name, problem)
         self._activates = not self.dry_run
         self.read_complete()
@@ -198,7 +186,7 @@ class SnapshotStream(WholeStream):
         return Planned(calls=1)
 
 
-class BucketRead(PlainRead):
+class BucketRead(WindowRead):
     """The rows of one bucket, from one answer that has arrived whole."""
 
     def __init__(
@@ -219,11 +207,11 @@ class BucketRead(PlainRead):
             for block in self._stream.answered(self._pipeline.body(self.window), self.traffic):
                 self._check_start()
                 batch = rows.records(block, stamps)
-                self.rows.rows += len(batch)
+                self.counts.records += len(batch)
                 yield batch
         except UnavailableError as error:
             raise StreamError(f"{self._pipeline.grain} from {start}: {error}") from error
-        if problem := rows.problem():
+        for problem in rows.problems():
             self._stream.logger.warning("%s from %s: %s", self._pipeline.name, start, problem)
 
     def _check_start(self) -> None:
@@ -240,13 +228,18 @@ class BucketRead(PlainRead):
 class BucketsStream(WindowedStream):
     """An aggregation with grain: one request for each hour or day.
 
-    Its marks hold good for its `pipeline`, of which the state keeps a hash.
+    Its bookmarks are only valid for its `pipeline`, of which the state keeps a hash.
     """
 
     bucket_setting = "aggregations.grain"
 
     def __init__(
-        self, tap: Tap, run: Run, row: Kind, pipeline: Pipeline, sync_windows: SyncWindowsStream
+        self,
+        tap: Tap,
+        run: Run,
+        row: StreamSpec,
+        pipeline: Pipeline,
+        sync_windows: SyncWindowsStream,
     ) -> None:
         self._pipeline = pipeline
         self._columns = Columns(tap, run, pipeline)
@@ -277,7 +270,7 @@ class BucketsStream(WindowedStream):
 
     def conditions(self) -> Record:
         """The pipeline."""
-        return {"pipeline": grouping.row_id(self.name, [self._pipeline.payload["request"]])}
+        return {"pipeline": identity.row_id(self.name, [self._pipeline.payload["request"]])}
 
     def outdated(self, state: Record) -> str | None:
         """Whether the pipeline is another one."""

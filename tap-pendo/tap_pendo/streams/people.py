@@ -2,71 +2,71 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
+from datetime import timedelta
 from functools import cached_property
 
-from tap_pendo import aggregation
-from tap_pendo.client import MAX_TRIES
-from tap_pendo.errors import (
-    BrokenBodyError,
-    ForbiddenError,
-    RefusedError,
-    StreamError,
-    TapError,
-    UnsortedError,
-)
-from tap_pendo.metadata import Metadata
-from tap_pendo.planning import Planned, pages
-from tap_pendo.schemas.people import LAST_UPDATED
-from tap_pendo.shapes import EXTRA, Shape
-from tap_pendo.streams.base import READ_AT, PendoStream, Record, object_schema
-from tap_pendo.windows import HOUR, from_ms, from_text, to_ms, to_text
+import msgspec
+from singer_sdk.mapper import SameRecordTransform
+
+from tap_pendo.api import queries
+from tap_pendo.calendar import HOUR, from_ms, from_text, to_ms, to_text
+from tap_pendo.catalog.lists import LAST_UPDATED
+from tap_pendo.config.settings import ANONYMOUS
+from tap_pendo.errors import ForbiddenError, RefusedError, StreamError, TapError
+from tap_pendo.reading.paging import PagingFacts
+from tap_pendo.reading.plan import Planned, pages
+from tap_pendo.reading.whole_reader import KeysetRead, Mark, Restart
+from tap_pendo.records.fields import EXTRA, Shape
+from tap_pendo.records.inference import Metadata
+from tap_pendo.streams.base_stream import READ_AT, PendoStream, object_schema
+from tap_pendo.streams.windowed import require_marks
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.objects import People
-    from tap_pendo.planning import Counting
-    from tap_pendo.run import Run
-    from tap_pendo.streams.derived import DerivedStream
+    from tap_pendo import Record
+    from tap_pendo.api.queries import Cursor
+    from tap_pendo.catalog.stream_specs import PeopleSpec
+    from tap_pendo.config.run_context import Run
+    from tap_pendo.reading.plan import Counting
+    from tap_pendo.streams.children import ChildStream
 
 _BOOKMARK = "replication_key_value"
-_ANONYMOUS = "include_anonymous_visitors"
 _FOLLOWED = "streams"
+_UNFINISHED = "unfinished"
 
 
-@dataclasses.dataclass
-class _Position:
-    """Where paging by id stands: the last id, the rows seen, and the rows that there are."""
+class _Unfinished(msgspec.Struct):
+    """A read that was stopped, as the state keeps it: the mark of its last page, and its terms.
 
-    after: str | None = None
-    seen: int = 0
-    expected: int | None = None
-    complete: bool = False
+    since     the bookmark from which on it reads, epoch ms; None is all
+    started   when it began, epoch ms: what changed later may be missing from it
+    read_at   that of its rows, epoch ms
+    greatest  the latest change among its rows so far, epoch ms
+    streams   those that were written
+    """
 
-    def take(self, rows: list[Record], id_field: str) -> None:
-        """Move behind rows; raise UnsortedError if their ids do not ascend."""
-        for row in rows:
-            value = row.get(id_field)
-            if isinstance(value, str) and value:
-                if self.after is not None and value <= self.after:
-                    raise UnsortedError
-                self.after = value
-        self.seen += len(rows)
+    page: Mark | None
+    since: int | None
+    started: int
+    read_at: int
+    greatest: int | None
+    include_anonymous_visitors: bool
+    streams: list[str]
 
 
 class PeopleStream(PendoStream):
     """Visitors or accounts.
 
     The first run reads all, whatever `start_date`; later ones what was updated since the bookmark,
-    and all that Pendo has never stamped.
+    and all that Pendo has never stamped. A read that was stopped is resumed behind its last page.
     """
 
     def __init__(
-        self, tap: Tap, run: Run, row: People, followers: Sequence[DerivedStream] = ()
+        self, tap: Tap, run: Run, row: PeopleSpec, followers: Sequence[ChildStream] = ()
     ) -> None:
         self.row = row
         super().__init__(tap, run, row, None)
@@ -74,6 +74,7 @@ class PeopleStream(PendoStream):
         self.primary_keys = (row.id.name,)
         self.replication_key = LAST_UPDATED.name
         self._shape = Shape(row.id)
+        self._facts = PagingFacts(row.name)
         self._greatest: int | None = None
         self._misfits: set[str] = set()
 
@@ -114,29 +115,105 @@ class PeopleStream(PendoStream):
 
     def read(self) -> Iterator[list[Record]]:
         """Yield changed rows, then move the bookmark: never past what Pendo may still change."""
-        started = self.run.now()
         since = self._since(self.stream_state)
-        stamps = {"read_at": to_text(started)}
+        read = self._begun(since)
+        stamps = {"read_at": _text(read.read_at)}
         for follower in self._followers:
             follower.begin(None, stamps, self.traffic)
-        for block in self.fetched(lambda: self._pages(since)):
-            yield self._converted(block, stamps)
-        self.tell_keyless()
+        for item in self.fetched(self._rows(since, read.page).items):
+            if isinstance(item, Mark):
+                if self._ids_go_out:
+                    read.page, read.greatest = item, self._greatest
+                    self.mark(**{_UNFINISHED: msgspec.to_builtins(read)})
+                    self.read_complete()
+            elif isinstance(item, Restart):
+                # of two rows of a person, the one with the later `read_at` counts
+                read.read_at = max(to_ms(self.run.stamp()), read.read_at + 1)
+                stamps["read_at"] = _text(read.read_at)
+            else:
+                yield self._converted(item, stamps)
+        self.warn_of_keyless()
         for follower in self._followers:
             follower.complete(whole=False)
+        self._finish(read)
+
+    @property
+    def _ids_go_out(self) -> bool:
+        """Whether records go out as they are. A mark holds an id, which a map may have to hide."""
+        written = [stream for stream in (self, *self._followers) if stream.selected]
+        return all(type(each) is SameRecordTransform for one in written for each in one.stream_maps)
+
+    def _begun(self, since: int | None) -> _Unfinished:
+        """Resume a read that was stopped, if the settings are the same, or begin one."""
+        now, read_at = to_ms(self.run.now()), to_ms(self.run.stamp())
+        read = self._unfinished(since)
+        if read is None:
+            anonymous = self.run.settings.include_anonymous_visitors
+            return _Unfinished(None, since, now, read_at, None, anonymous, self._selected_names())
+        self.logger.info("%s: resuming a read that was stopped", self.name)
+        self._greatest = read.greatest
+        read.read_at = max(read_at, read.read_at + 1)
+        read.streams = self._selected_names()
+        return read
+
+    def _unfinished(self, since: int | None) -> _Unfinished | None:
+        """Give the read of the state that was stopped, if it is on the terms of this run."""
+        found = self.stream_state.get(_UNFINISHED)
+        if found is None:
+            return None
+        try:
+            read = msgspec.convert(found, _Unfinished)
+        except msgspec.ValidationError as error:
+            raise StreamError(f"state: `{_UNFINISHED}` of {self.name} is not valid") from error
+        anonymous = self.run.settings.include_anonymous_visitors
+        same = read.since == since and (
+            not self.row.anonymous or read.include_anonymous_visitors == anonymous
+        )
+        return read if same and {*self._selected_names()} <= {*read.streams} else None
+
+    def _finish(self, read: _Unfinished) -> None:
+        """Move the bookmark over a read that is complete."""
         if self._greatest is not None:
-            bookmark = max(min(self._greatest, to_ms(started - HOUR)), since or 0)
+            before_start = read.started - HOUR // timedelta(milliseconds=1)
+            bookmark = max(min(self._greatest, before_start), read.since or 0)
             self.mark(**{"replication_key": self.replication_key, _BOOKMARK: _text(bookmark)})
         if self.row.anonymous:
-            self.mark(**{_ANONYMOUS: self.run.settings.include_anonymous_visitors})
+            self.mark(**{ANONYMOUS: self.run.settings.include_anonymous_visitors})
         self.mark(**{_FOLLOWED: self._selected_names()})
+        if read.page or self.stream_state.get(_UNFINISHED):
+            # null and not absent: some merge a state into the one before
+            self.mark(**{_UNFINISHED: None})
         self.read_complete()
+
+    def _rows(self, since: int | None, mark: Mark | None) -> KeysetRead:
+        """Read changed rows, from a mark on."""
+
+        def body(cursor: Cursor | None, limit: int | None) -> Record:
+            return queries.people(
+                self.row.source,
+                params=self._params(),
+                id_field=self.row.id.pendo,
+                since=since,
+                cursor=cursor,
+                limit=limit,
+            )
+
+        return KeysetRead(
+            self.run.client,
+            self.traffic,
+            self._facts,
+            id_field=self.row.id.pendo,
+            page_size=self.run.settings.page_size,
+            body=body,
+            count=lambda: self._count(since),
+            mark=mark,
+        )
 
     def _converted(self, block: list[Record], stamps: Record) -> list[Record]:
         """Convert rows; those with a key are for the followers too."""
         rows, records = [], []
         for row in block:
-            record = self.keyed(self._record(row))
+            record = self.keys.keyed(self._record(row))
             if record is not None:
                 record.update(stamps)
                 rows.append(row)
@@ -147,104 +224,39 @@ class PeopleStream(PendoStream):
 
     def planned(self, counting: Counting) -> Planned:
         """Pages of what has changed since the bookmark."""
-        rows = counting.rows(self._count(self._since(self.stream_state)))
+        since = self._since(self.stream_state)
+        rows = counting.rows(self._count(since))
+        unfinished = self._unfinished(since)
+        if rows is not None and unfinished and unfinished.page:
+            rows = max(rows - unfinished.page.rows, 0)
         calls = None if rows is None else pages(rows, self.run.settings.page_size)
         return Planned(calls=calls, rows=rows)
 
     def _selected_names(self) -> list[str]:
-        """Names of the streams that are written: this one, and those derived from it."""
-        return [stream.name for stream in (self, *self._followers) if stream.selected]
+        """Names of the streams that are written: this one, and those derived from it.
+
+        One that failed reads all in the next run, as if it were new.
+        """
+        streams = (self, *self._followers)
+        return [s.name for s in streams if s.selected and s.name not in self.run.failed]
 
     def _since(self, state: Record) -> int | None:
         """Bookmark in epoch ms; None to read all: the first time, or for a stream new to it."""
+        require_marks(self.name, state)
         text = state.get(_BOOKMARK)
-        wider = self.run.settings.include_anonymous_visitors and not state.get(_ANONYMOUS)
+        wider = self.run.settings.include_anonymous_visitors and not state.get(ANONYMOUS)
         newcomers = set(self._selected_names()) - set(state.get(_FOLLOWED, [self.name]))
         full = self.replication_method == "FULL_TABLE" or (self.row.anonymous and wider)
         if not text or full or newcomers:
             return None
-        try:
-            return to_ms(from_text(text))
-        except (TypeError, ValueError):
-            raise StreamError(f"state: `{_BOOKMARK}` of {self.name} is not a date") from None
-
-    def _pages(self, since: int | None) -> Iterator[list[Record]]:
-        try:
-            yield from self._by_key(since)
-        except UnsortedError:
-            self.logger.warning(
-                "%s: Pendo's pages are not in the order asked for; all are read in one answer",
-                self.name,
-            )
-            yield from self._in_one_answer(since)
-
-    def _in_one_answer(self, since: int | None) -> Iterator[list[Record]]:
-        """Read all, from the start after a break: a row that comes twice is the same row."""
-        for failures in range(1, MAX_TRIES + 1):
-            try:
-                yield from self.run.client.rows(self._body(since, None, None), self.traffic)
-            except BrokenBodyError as error:
-                if failures == MAX_TRIES:
-                    raise StreamError(f"{error}, {failures} times") from error
-                self.run.client.rest(error, failures, self.traffic)
-            else:
-                return
-
-    def _by_key(self, since: int | None) -> Iterator[list[Record]]:
-        """Page by id; after a break go on behind the last whole row.
-
-        Both rely on the order in which Pendo compares: before one does for the first time, Pendo is
-        asked how many rows there are.
-        """
-        at = _Position()
-        failures = 0
-        while not at.complete:
-            reached = at.after
-            if reached is not None and at.expected is None:
-                at.expected = self.run.client.count(self._count(since), self.traffic)
-            try:
-                yield from self._page(since, at)
-            except BrokenBodyError as error:
-                failures = failures + 1 if at.after == reached else 1
-                if failures >= MAX_TRIES:
-                    raise StreamError(f"{error}, {failures} times") from error
-                self.run.client.rest(error, failures, self.traffic)
-        if at.expected is not None and at.seen < at.expected:
-            raise UnsortedError
-
-    def _page(self, since: int | None, at: _Position) -> Iterator[list[Record]]:
-        """Yield one page's rows and move on.
-
-        Raises:
-            UnsortedError: the order is not the one that paging relies on.
-        """
-        limit = self.run.settings.page_size
-        reached = at.after
-        count = 0
-        for block in self.run.client.rows(self._body(since, at.after, limit), self.traffic):
-            count += len(block)
-            at.take(block, self.row.id.pendo)
-            yield block
-        at.complete = count < limit
-        if not at.complete and at.after == reached:
-            raise UnsortedError  # a page without an id to go on behind
+        return to_ms(from_text(text))
 
     def _params(self) -> Record | None:
         identified = not self.run.settings.include_anonymous_visitors
         return {"identified": identified} if self.row.anonymous else None
 
     def _count(self, since: int | None) -> Record:
-        return aggregation.count_people(self.row.source, self._params(), since)
-
-    def _body(self, since: int | None, after: str | None, limit: int | None) -> Record:
-        return aggregation.people(
-            self.row.source,
-            params=self._params(),
-            id_field=self.row.id.pendo,
-            since=since,
-            after=after,
-            limit=limit,
-        )
+        return queries.count_people(self.row.source, self._params(), since)
 
     def _record(self, row: Record) -> Record:
         """Convert a row: metadata typed, what does not fit its type under `extra`."""

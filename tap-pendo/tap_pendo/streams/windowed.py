@@ -1,4 +1,7 @@
-"""Streams that are read by windows: ahead and in order, with marks that move with each window."""
+"""Streams that are read by windows: ahead and in order, with marks that move with each window.
+
+`sync_windows` is the log of complete reads: it separates current event rows from superseded ones.
+"""
 
 from __future__ import annotations
 
@@ -7,81 +10,98 @@ import copy
 import typing as t
 from datetime import timedelta
 
-from tap_pendo.errors import StreamError
-from tap_pendo.planning import Planned, Windows, windowed
-from tap_pendo.prefetch import in_order
-from tap_pendo.shapes import TIME
-from tap_pendo.streams.base import AnyRecord, PendoStream, Record
-from tap_pendo.traffic import Traffic
-from tap_pendo.windows import EPOCH, HOUR, Length, Marks, Plan, from_text, plan, to_text
+from tap_pendo.api.concurrency import in_order
+from tap_pendo.calendar import EPOCH, HOUR, Length, Marks, Plan, from_text, plan, to_text
+from tap_pendo.errors import MapError, StreamError
+from tap_pendo.reading.plan import Planned, Windows, windowed
+from tap_pendo.records.fields import INTEGER, STRING, TIME
+from tap_pendo.streams.base_stream import PendoStream, object_schema
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from singer_sdk.tap_base import Tap
 
-    from tap_pendo.objects import Kind
-    from tap_pendo.planning import Counting, Spread
-    from tap_pendo.run import Run
-    from tap_pendo.streams.sync_windows import SyncWindowsStream
-    from tap_pendo.windows import Grid, Window
+    from tap_pendo import AnyRecord, Record
+    from tap_pendo.calendar import Grid, Window
+    from tap_pendo.catalog.stream_specs import StreamSpec, SyncWindowsSpec
+    from tap_pendo.config.run_context import Run
+    from tap_pendo.reading.plan import Counting, Spread
+    from tap_pendo.reading.window_reader import WindowRead
+
+EVERY_APP = "*"
+
+_PROPERTIES = {
+    "stream": {**STRING.schema, "description": "Name of the event stream."},
+    "window_start": {**TIME.schema, "description": "Start of the window in UTC."},
+    "window_end": {**TIME.schema, "description": "End of the window in UTC, exclusive."},
+    "app_ids": {**STRING.schema, "description": "Apps that were read, by comma; * is every app."},
+    "read_at": {**TIME.schema, "description": "Start of the read; its rows carry the same."},
+    "rows": {**INTEGER.schema, "description": "Rows that the read gave."},
+    "num_events": {**INTEGER.schema, "description": "Events that these rows count."},
+    "calls": {**INTEGER.schema, "description": "Requests that it took."},
+}
+
+
+def app_ids_text(app_ids: Sequence[int]) -> str:
+    """Write the setting as one text: the ids by comma, or * for every app."""
+    return ",".join(str(app_id) for app_id in app_ids) or EVERY_APP
+
+
+class SyncWindowsStream(PendoStream):
+    """Its SCHEMA comes first; its rows come from the event streams, behind each window's rows."""
+
+    def __init__(self, tap: Tap, run: Run, row: SyncWindowsSpec) -> None:
+        super().__init__(tap, run, row, object_schema(_PROPERTIES))
+        self.primary_keys = ("stream", "window_start", "window_end", "app_ids")
+        self.replication_key = "read_at"
+
+    def read(self) -> Iterator[list[Record]]:
+        """Yield nothing: no window has been read yet."""
+        return iter(())
+
+    def planned(self, counting: Counting) -> Planned:
+        """No calls."""
+        del counting
+        return Planned(calls=0)
+
+    def report(self) -> None:
+        """Say nothing until the event streams have been read."""
+
+    def ended(self) -> None:
+        """Say in one line of the log how many windows there were."""
+        if self.selected:
+            super().report()
+
+    def log_read(self, stream: str, read: WindowRead, app_ids: str) -> None:
+        """Write the row of a complete read.
+
+        Raises:
+            StreamError: it cannot be written: the marks of the stream must not move over it.
+        """
+        if not self.selected:
+            return
+        self.progress.windows += 1
+        record: Record = {
+            "stream": stream,
+            "window_start": to_text(read.window.start),
+            "window_end": to_text(read.window.end),
+            "app_ids": app_ids,
+            "read_at": to_text(read.read_at),
+            "rows": read.counts.records,
+            "num_events": read.counts.num_events,
+            "calls": read.traffic.calls,
+        }
+        try:
+            self.write([record])
+        except MapError as error:
+            if self.name not in self.run.failed:
+                self.run.fail(self.name, str(error))
+            raise StreamError(f"the row of its window in {self.name} cannot be written") from None
+
 
 WINDOW_READ_AT = {**TIME.schema, "description": "Start of the read of the row's window."}
-
-
-class Counts(t.Protocol):
-    """What a read gave, as `rows.WindowRows` counts it."""
-
-    rows: int
-    num_events: int
-    merged: int
-    outside: int
-    timeless: int
-
-
-class Read(t.Protocol):
-    """One read of a window; its counts are final when `batches` has ended."""
-
-    window: Window
-    asked: timedelta
-    read_at: datetime
-    traffic: Traffic
-
-    @property
-    def rows(self) -> Counts:
-        """What it gave."""
-
-    @property
-    def small(self) -> bool:
-        """Whether the next window may be longer."""
-
-    @property
-    def large(self) -> bool:
-        """Whether the next window had better be shorter."""
-
-    def batches(self) -> Iterator[Sequence[AnyRecord]]:
-        """Yield the window's records."""
-
-
-class PlainCounts:
-    """Counts of a read whose rows are not merged: one event each, or none."""
-
-    def __init__(self) -> None:
-        self.rows = self.num_events = self.merged = self.outside = self.timeless = 0
-
-
-class PlainRead:
-    """A read of a window whose length is given: neither longer nor shorter ones are tried."""
-
-    small = large = False
-
-    def __init__(self, run: Run, window: Window, traffic: Traffic) -> None:
-        self.run, self.window = run, window
-        self.asked = window.end - window.start
-        self.read_at = run.stamp()
-        self.traffic = Traffic(traffic)
-        self.rows = PlainCounts()
 
 
 class WindowedStream(PendoStream):
@@ -102,7 +122,7 @@ class WindowedStream(PendoStream):
         self,
         tap: Tap,
         run: Run,
-        row: Kind,
+        row: StreamSpec,
         schema: Record | None,
         *,
         sync_windows: SyncWindowsStream,
@@ -114,17 +134,17 @@ class WindowedStream(PendoStream):
         self._bucket = grid.period if grid.period == "hour" else f"day in {grid.zone.key}"
         self._length = Length(grid.period, longest)
         self._marks: Marks | None = None
-        self._finished: list[Read] = []
+        self._finished: list[WindowRead] = []
         self._window: Window | None = None
         self._read_at = EPOCH
         self._read_time = timedelta()
 
     @abc.abstractmethod
-    def reader(self, window: Window, asked: timedelta) -> Read:
+    def reader(self, window: Window, asked: timedelta) -> WindowRead:
         """Begin to read a window; `asked` is the length that was tried."""
 
     def conditions(self) -> Record:
-        """What else the marks hold good for, to be kept with them."""
+        """What else the bookmarks depend on, kept in the state beside them."""
         return {}
 
     def outdated(self, state: Record) -> str | None:
@@ -132,7 +152,7 @@ class WindowedStream(PendoStream):
         del state
         return None
 
-    def given(self, read: Read, batch: Sequence[AnyRecord]) -> None:
+    def given(self, read: WindowRead, batch: Sequence[AnyRecord]) -> None:
         """Take note of records of a window that are out."""
 
     @property
@@ -158,18 +178,19 @@ class WindowedStream(PendoStream):
             stop=self.run.stop,
             idle=self._tell,
         )
-        for read, batches in ahead:
-            self._window = read.window
-            for batch in batches:
-                yield batch
-                self.given(read, batch)
-                self._tell()
-                self.run.look()
-            self.run.look()
-            self._close(read)
-        self.run.look()
+        with ahead as reads:
+            for read, batches in reads:
+                self._window = read.window
+                for batch in batches:
+                    yield batch
+                    self.given(read, batch)
+                    self._tell()
+                    self.run.exit_if_stopped()
+                self.run.exit_if_stopped()
+                self._close(read)
+        self.run.exit_if_stopped()
 
-    def _reads(self) -> Iterator[Read]:
+    def _reads(self) -> Iterator[WindowRead]:
         """Cut windows as they are asked for: those before them say how long they should be."""
         length = self._length
         for window in self._plan.windows(lambda: length.now):
@@ -209,9 +230,10 @@ class WindowedStream(PendoStream):
 
     def _decided(self, now: datetime) -> tuple[datetime, Plan]:
         """Decide from settings and state what this run reads."""
+        require_marks(self.name, self.stream_state)
         self._today = now.date().isoformat()
         self._read_at = self._mark("read_at") or EPOCH
-        self.run.read_before = max(self.run.read_before, self._read_at)
+        self.run.read_until(self._read_at)
         settings, grid = self.run.settings, self._grid
         start, end = self.earliest(now), grid.closed(now)
         if start > now:
@@ -230,36 +252,31 @@ class WindowedStream(PendoStream):
         )
 
     def _known_marks(self, now: datetime) -> Marks | None:
-        """Marks of the state, on this period's buckets; none if all is to be read anew."""
+        """Marks of the state, on this period's buckets; none if all must be read again."""
         covered_from, covered_to = self._mark("covered_from"), self._mark("covered_to")
         if not covered_from or not covered_to or self.replication_method == "FULL_TABLE":
             return None
         if self.stream_state.get("period", self._bucket) != self._bucket:
             raise StreamError(
                 f"setting `{self.bucket_setting}` (for days also `timezone`) is not that of the "
-                "state: rows of both would count twice; allowed is that of the state, or another "
-                "schema with a state of its own"
+                "state: rows of both would count twice; set it to that of the state, or use "
+                "another schema with a state of its own"
             )
         outdated = self.outdated(self.stream_state)
         if covered_to > now + HOUR:
             # nobody knows when it was read, only that it was not over then
-            outdated = "by this clock the state covers time that is yet to come"
+            outdated = "by this clock the state covers the future"
         if outdated:
-            self.logger.warning("%s: %s; all is read anew", self.name, outdated)
+            self.logger.warning("%s: %s; all is read again", self.name, outdated)
             return None
         marks = Marks(self._grid.ceil(covered_from), self._grid.floor(covered_to))
         return marks if marks.covered_from < marks.covered_to else None
 
     def _mark(self, name: str) -> datetime | None:
         text = self.stream_state.get(name)
-        if text is None:
-            return None
-        try:
-            return from_text(text)
-        except (TypeError, ValueError, AttributeError):
-            raise StreamError(f"state: `{name}` of {self.name} is not a date") from None
+        return None if text is None else from_text(text)
 
-    def _close(self, read: Read) -> None:
+    def _close(self, read: WindowRead) -> None:
         """Move the marks over a window that was read whole."""
         before, window = self._marks, read.window
         self._read_at = max(self._read_at, read.read_at)
@@ -277,11 +294,8 @@ class WindowedStream(PendoStream):
             self.mark(lookback_day=self._today)
         self._read_time += window.end - window.start
         self._length.learn(read.asked, small=read.small, large=read.large)
-        progress, rows = self.progress, read.rows
-        progress.windows += 1
-        progress.merged += rows.merged
-        progress.outside += rows.outside
-        progress.timeless += rows.timeless
+        self.progress.windows += 1
+        self.progress.counts.add(read.counts)
         self._finished.append(read)
         self.read_complete()
 
@@ -304,3 +318,45 @@ class WindowedStream(PendoStream):
         else:
             self.progress.covered = "nothing is read yet"
         super().report()
+
+
+def require_marks(stream: str, marks: Mapping[str, t.Any]) -> None:
+    """Stop a stream whose marks were edited, or are not ours: they say nothing that can be used.
+
+    Raises:
+        StreamError: what a mark must be; its value is not shown.
+    """
+    for name, (is_right, must_be) in _FORMS.items():
+        value = marks.get(name)
+        if value is not None and not is_right(value):
+            raise StreamError(f"state: `{name}` of {stream} must be {must_be}")
+
+
+def _is_date(value: t.Any) -> bool:
+    try:
+        from_text(value)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return False
+    return True
+
+
+def _is_text(value: t.Any) -> bool:
+    return isinstance(value, str)
+
+
+_A_DATE = (_is_date, "a date, such as 2026-01-31T00:00:00Z")
+_A_TEXT = (_is_text, "a text")
+_FORMS: dict[str, tuple[Callable[[t.Any], bool], str]] = {
+    "covered_from": _A_DATE,
+    "covered_to": _A_DATE,
+    "start": _A_DATE,
+    "read_at": _A_DATE,
+    "replication_key_value": _A_DATE,
+    "period": _A_TEXT,
+    "app_ids": _A_TEXT,
+    "streams": (
+        lambda value: isinstance(value, list) and all(map(_is_text, value)),
+        "a list of texts",
+    ),
+    "begun": (lambda value: isinstance(value, dict), "an object with a place for each day"),
+}

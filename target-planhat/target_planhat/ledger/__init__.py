@@ -1,1 +1,1 @@
-"""The ledger: all that target-planhat remembers from one run to the next."""
+"""The only memory: totals by hour, the outbox, and copies of what others know."""

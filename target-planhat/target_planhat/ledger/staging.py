@@ -1,4 +1,8 @@
-"""Takes contributions in: staged until their window is whole, then totals of their items."""
+"""Adds up what records contribute, and stages it until its window has been read completely.
+
+Staged rows are in temporary tables. If a run ends within a window, its rows are lost on purpose:
+the tap reads that window again. So a STATE that is handed on means "in the ledger", never "sent".
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,40 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
-from target_planhat.ledger import settling
-from target_planhat.ledger.settling import DIFFERENT, Settled
-from target_planhat.ledger.tables import STAGED_KEY, staged, staged_facts
+from target_planhat.ledger import totals
+from target_planhat.ledger.schema import STAGED_KEY, staged
+from target_planhat.ledger.totals import DIFFERENT, NotMerged
+from target_planhat.value_parsing import is_number
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy.sql.dml import UpdateBase
-
-    from target_planhat.contributions import Cell, Figures
     from target_planhat.ledger.database import Database
-    from target_planhat.ledger.settling import Window
-    from target_planhat.rules import Combine
+    from target_planhat.ledger.totals import Window
+    from target_planhat.rule_model import Cell, Combine
 
 _MOST_KEYS = 20_000
 """Cells that are added up in memory before they are staged."""
 
 
-class Pending:
-    """What the rows of one cell add up to so far."""
-
-    __slots__ = ("clash", "info", "records", "value")
-
-    def __init__(self, figures: Figures) -> None:
-        self.value = figures.value
-        self.info = dict(figures.info) if figures.info else None
-        self.records = 1
-        self.clash = False
+Sums = list[t.Any]
+"""What the rows of one cell add up to so far: value, records, and whether they clash."""
 
 
-def _summed(pending: Pending, value: float) -> None:
-    pending.value += value
+def _summed(sums: Sums, value: float) -> None:
+    sums[0] += value
 
 
-def _greatest(pending: Pending, value: float) -> None:
-    pending.value = max(pending.value, value)
+def _greatest(sums: Sums, value: float) -> None:
+    sums[0] = max(sums[0], value)
 
 
-def _latest(pending: Pending, value: float) -> None:
-    pending.value = value
+def _latest(sums: Sums, value: float) -> None:
+    sums[0] = value
 
 
-def _single(pending: Pending, value: float) -> None:
-    pending.clash = pending.clash or value != pending.value
+def _single(sums: Sums, value: float) -> None:
+    sums[2] = sums[2] or value != sums[0]
 
 
 _COMBINED = {
@@ -63,7 +57,7 @@ _COMBINED = {
 
 
 class Staging:
-    """Adds up what records contribute, and settles it in the totals window by window (P8).
+    """Adds up what records contribute, and merges it into the totals window by window.
 
     `run` is this run's number.
     """
@@ -71,63 +65,70 @@ class Staging:
     def __init__(self, database: Database, run: int, combines: Mapping[int, Combine]) -> None:
         self._db, self._run = database, run
         self._combines = combines
-        self._pending: dict[int, dict[Cell, Pending]] = {rule_id: {} for rule_id in combines}
+        self._pending: dict[int, dict[Cell, Sums]] = {rule_id: {} for rule_id in combines}
+        self._infos: dict[int, dict[Cell, dict[str, t.Any]]] = {rule_id: {} for rule_id in combines}
         self._held = 0
 
-    def add(self, rule_id: int, cell: Cell, figures: Figures) -> None:
-        """Take what one record adds to a cell."""
-        found = self._pending[rule_id].get(cell)
-        if found is None:
-            self._pending[rule_id][cell] = Pending(figures)
+    def add(
+        self, rule_id: int, cell: Cell, value: float, info: Mapping[str, t.Any] | None = None
+    ) -> None:
+        """Add what one record contributes to a cell.
+
+        Numbers of `info` are summed, other values are kept if they are equal.
+        """
+        if info:
+            _merge(self._infos[rule_id].setdefault(cell, {}), info)
+        new: Sums = [value, 1, False]
+        found = self._pending[rule_id].setdefault(cell, new)
+        if found is new:
             self._held += 1
             if self._held >= _MOST_KEYS:
                 self.flush()
-            return
-        found.records += 1
-        _COMBINED[self._combines[rule_id]](found, figures.value)
-        if figures.info:
-            _merge(found, figures.info)
+        else:
+            found[1] += 1
+            _COMBINED[self._combines[rule_id]](found, value)
 
     # Into the ledger
 
     def flush(self) -> None:
         """Stage what is added up in memory."""
-        pending, self._held = self._pending, 0
-        self._pending = {rule_id: {} for rule_id in pending}
-        for rule_id, cells in pending.items():
-            rows = [_row(rule_id, cell, found) for cell, found in cells.items()]
-            self._db.many(self._staging(self._combines[rule_id]), _STAGED, rows)
-            told = [
-                fact
-                for cell, found in cells.items()
-                if found.info
-                for fact in _facts(rule_id, cell, found.info)
-            ]
-            self._db.many(self._staging_facts(), _TOLD, told)
-        self._db.give_way()
+        self._held = 0
+        for rule_id, pending in self._pending.items():
+            rows = [(rule_id, *cell[:-1], *sums) for cell, sums in pending.items()]
+            self._db.add_rows(
+                "staged", _STAGED, rows, STAGED_KEY, _summed_up(self._combines[rule_id])
+            )
+            pending.clear()
+        for rule_id, infos in self._infos.items():
+            facts = [row for cell, info in infos.items() for row in _facts(rule_id, cell, info)]
+            self._db.add_rows(
+                "staged_facts", _STAGED_FACTS, facts, (*STAGED_KEY, "name"), totals.COMBINED_FACTS
+            )
+            infos.clear()
+        self._db.commit_if_shared()
 
-    def complete(self, rule_id: int, window: Window) -> Settled:
-        """Settle the rows of a window that was read whole; buckets without rows become 0."""
+    def complete(self, rule_id: int, window: Window) -> NotMerged:
+        """Merge the rows of a window that was read completely; buckets without rows become 0."""
         self.flush()
         combine = self._combines[rule_id]
-        settled = settling.settle(self._db, rule_id, combine, window.read_at, self._run, window)
-        self._db.give_way()
-        return settled
+        dropped = totals.merge(self._db, rule_id, combine, window.read_at, self._run, window)
+        self._db.commit_if_shared()
+        return dropped
 
-    def settle(self, rule_ids: Iterable[int]) -> dict[int, Settled]:
-        """Settle all that is staged of rules whose stream does not tell its windows."""
+    def merge_all(self, rule_ids: Iterable[int]) -> dict[int, NotMerged]:
+        """Merge all staged rows of these rules, whose streams come without windows."""
         self.flush()
-        settled: dict[int, Settled] = {}
+        dropped: dict[int, NotMerged] = {}
         for rule_id in rule_ids:
-            found = settled[rule_id] = Settled()
+            found = dropped[rule_id] = NotMerged()
             of_rule = sa.select(staged.c.read_at).where(staged.c.rule_id == rule_id)
             for (read_at,) in self._db.execute(of_rule.distinct().order_by("read_at")).all():
                 combine = self._combines[rule_id]
-                found.add(settling.settle(self._db, rule_id, combine, read_at, self._run))
-        return settled
+                found.add(totals.merge(self._db, rule_id, combine, read_at, self._run))
+        return dropped
 
     def left(self) -> dict[int, dict[int, int]]:
-        """Say how many records wait for their window: {rule: {date in epoch ms: records}}."""
+        """Count the records that wait for their window: {rule: {date in epoch ms: records}}."""
         self.flush()
         found: dict[int, dict[int, int]] = {}
         key = (staged.c.rule_id, staged.c.date)
@@ -137,75 +138,43 @@ class Staging:
             found.setdefault(rule_id, {})[date] = int(records)
         return found
 
-    def _staging(self, combine: Combine) -> UpdateBase:
-        """Stage rows; a key that was staged before goes on from what it had."""
-        statement = self._db.into(staged)
-        old, new = staged.c, statement.excluded
-        value = {
-            "sum": old.value + new.value,
-            "count": old.value + new.value,
-            "max": sa.case((old.value > new.value, old.value), else_=new.value),
-            "last": new.value,
-            "value": old.value,
-        }[combine]
-        clash = sa.or_(old.clash, new.clash)
-        if combine == "value":
-            clash = sa.or_(clash, old.value != new.value)
-        return statement.on_conflict_do_update(
-            index_elements=[column.name for column in staged.primary_key],
-            set_={"value": value, "records": old.records + new.records, "clash": clash},
-        )
 
-    def _staging_facts(self) -> UpdateBase:
-        statement = self._db.into(staged_facts)
-        return statement.on_conflict_do_update(
-            index_elements=[column.name for column in staged_facts.primary_key],
-            set_=settling.together(staged_facts.c, statement.excluded),
-        )
-
-
+# a cell's own order, without its period
 _STAGED = (*STAGED_KEY, "ends", "value", "records", "clash")
-_TOLD = (*STAGED_KEY, "name", "number", "text")
+_STAGED_FACTS = (*STAGED_KEY, "name", "number", "text")
 
 
-def _row(rule_id: int, cell: Cell, found: Pending) -> tuple[t.Any, ...]:
-    return (*_key(rule_id, cell), cell.ends, found.value, found.records, found.clash)
+def _summed_up(combine: Combine) -> dict[str, str]:
+    """Return what a staged row comes to that was staged before, as SQL."""
+    clash = "old.clash or excluded.clash"
+    if combine == "value":
+        clash += " or old.value <> excluded.value"
+    records = "old.records + excluded.records"
+    return {"value": totals.COMBINED[combine], "records": records, "clash": clash}
 
 
 def _facts(rule_id: int, cell: Cell, info: Mapping[str, t.Any]) -> Iterable[tuple[t.Any, ...]]:
+    key = (rule_id, *cell[: len(STAGED_KEY) - 1])
     for name, value in info.items():
-        number = value if _is_number(value) else None
+        number = value if is_number(value) else None
         text = None if number is not None else _text(value)
-        yield (*_key(rule_id, cell), name, number, text)
+        yield (*key, name, number, text)
 
 
-def _key(rule_id: int, cell: Cell) -> tuple[t.Any, ...]:
-    c = cell
-    return (rule_id, c.read_at, c.bucket, c.date, c.subject, c.company, c.entity, c.app)
-
-
-def _merge(found: Pending, info: Mapping[str, t.Any]) -> None:
-    """Add numbers up; keep others where they are the same."""
-    into = found.info
-    if into is None:
-        found.info = dict(info)
-        return
+def _merge(into: dict[str, t.Any], info: Mapping[str, t.Any]) -> None:
+    """Add numbers up; keep other values if they are equal."""
     for name, value in info.items():
         if name not in into:
             into[name] = value
-        elif _is_number(value) and _is_number(into[name]):
+        elif is_number(value) and is_number(into[name]):
             into[name] += value
         elif value != into[name]:
             into[name] = Different
 
 
 class Different:
-    """Stands where values do not agree."""
+    """In place of values that are not equal."""
 
 
 def _text(value: t.Any) -> str:
     return DIFFERENT if value is Different else msgspec.json.encode(value).decode()
-
-
-def _is_number(value: t.Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

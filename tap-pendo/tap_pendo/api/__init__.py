@@ -1,0 +1,1 @@
+"""How Pendo is asked: requests, the only HTTP, answers as they arrive."""

@@ -1,1 +1,0 @@
-"""The fields of every Pendo object, by family: pure data."""

@@ -1,0 +1,1 @@
+"""What leaves: items planned, matched, posted, and checked against Planhat."""

@@ -1,0 +1,1 @@
+"""Output for people: the report of a run, its page, and the command `--ledger`."""
