@@ -64,7 +64,7 @@ REWRITING = ("late-events", "retagged")
 @contextlib.contextmanager
 def product() -> Iterator[Emulator]:
     """Serve a small product, always the same, with its clock at NOW."""
-    world = World(events_per_day=60, visitors=120, accounts=40, clock=Clock(NOW.isoformat()))
+    world = World(events_per_day=40, visitors=60, accounts=20, clock=Clock(NOW.isoformat()))
     with serve(world) as pendo, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tap_client, "FIRST_WAIT", 0.0)
         # so that small answers that break off leave rows, as large ones do
@@ -135,7 +135,7 @@ def assert_same(found: dict[tuple[str, str], Rows], truth: dict[tuple[str, str],
     assert wrong == {}
 
 
-@pytest.mark.sampled(len(SWITCHES), 4)
+@pytest.mark.sampled(len(SWITCHES), 2)
 def test_each_kind_of_stream_ends_exact_or_says_what_it_lacks(
     number: int, postgres: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

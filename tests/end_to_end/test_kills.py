@@ -39,7 +39,7 @@ USES = {
     ],
 }
 WORKERS = 3
-DAYS = 12
+DAYS = 6
 DAYS_OF_UTC = Grid("day", ZoneInfo("UTC"))
 
 
@@ -91,7 +91,7 @@ class Killable:
 def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     """Serve the world for all kills: none of them changes it."""
     now = datetime.now(UTC).replace(microsecond=0)
-    with serve(World(events_per_day=200, visitors=150, accounts=40)) as pendo, _at(now):
+    with serve(World(events_per_day=100, visitors=80, accounts=20)) as pendo, _at(now):
         pendo.clock.set(now.isoformat())
         time = Window(_midnight(now) - timedelta(days=DAYS), now.replace(minute=0, second=0))
         yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("kills"), time, STREAMS)
@@ -101,7 +101,7 @@ def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
 def piecewise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killable]:
     """Serve a smaller world, for streams that take a call for each hour, or visitor and day."""
     now = datetime.now(UTC).replace(microsecond=0)
-    with serve(World(events_per_day=80, visitors=120, accounts=40)) as pendo, _at(now):
+    with serve(World(events_per_day=50, visitors=40, accounts=10)) as pendo, _at(now):
         pendo.clock.set(now.isoformat())
         time = Window(_midnight(now) - timedelta(days=2), DAYS_OF_UTC.closed(now))
         yield Killable(TapRunner(pendo), tmp_path_factory.mktemp("pieces"), time, PIECEWISE)
@@ -120,7 +120,7 @@ def _at(now: datetime) -> Iterator[None]:
         yield
 
 
-@pytest.mark.sampled(50, 5)
+@pytest.mark.sampled(50, 2)
 def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) -> None:
     world, tap = killable.tap.pendo.world, killable.tap
     after = random.Random(number).randrange(killable.size)
@@ -154,7 +154,7 @@ def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) 
         assert asked <= len(finished) + WORKERS + 1
 
 
-@pytest.mark.sampled(24, 3)
+@pytest.mark.sampled(24, 1)
 def test_a_killed_run_of_many_small_reads_is_made_good_by_the_next(
     number: int, piecewise: Killable
 ) -> None:

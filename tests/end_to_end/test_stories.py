@@ -138,7 +138,7 @@ WORLDS = st.fixed_dictionaries(
 
 def test_after_each_run_the_sink_holds_what_pendo_counts(request: pytest.FixtureRequest) -> None:
     @settings(
-        max_examples=200 if request.config.getoption("all") else 15,
+        max_examples=200 if request.config.getoption("all") else 4,
         derandomize=True,
         deadline=None,
         suppress_health_check=list(HealthCheck),

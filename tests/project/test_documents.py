@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tap_pendo.tap import TapPendo
 
-from tests.documents import all_blocks, pages
+from tests.documents import pages
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,33 +26,6 @@ if t.TYPE_CHECKING:
     from with_demo.postgres import PostgresServer
 
 PAGES = pages()
-# what runs the commands and statements of each page, and uses its configuration, by language;
-# pictures (mermaid), and what only shows (text), are not run
-TRIED = {
-    "demo/README.md": {"python": "planhat_emulator/test_readme.py"},
-    "docs/aggregations.md": {"yaml": "tap/test_own_aggregations.py"},
-    "docs/event-streams.md": {
-        "sh sql": "end_to_end/test_commands.py",
-        "mermaid": "end_to_end/test_pictures.py",
-    },
-    "docs/first-sync.md": {"sh yaml ini sql": "end_to_end/test_first_sync.py"},
-    "docs/loading.md": {"sql yaml": "end_to_end/test_loading.py"},
-    "docs/moving-over.md": {"sh": "end_to_end/test_commands.py"},
-    "docs/operating.md": {"sh sql": "end_to_end/test_commands.py"},
-    "docs/orchestrate.md": {
-        "sh": "orchestrate/test_dagster.py",
-        "yaml": "orchestrate/test_connections.py",
-    },
-    "docs/planhat-cookbook.md": {"yaml": "planhat/test_cookbook.py"},
-    "docs/planhat-ledger.md": {"sh": "end_to_end/test_commands.py"},
-    "docs/planhat-rules.md": {"yaml": "planhat/test_rules_document.py"},
-    "docs/privacy.md": {"yaml sql": "end_to_end/test_privacy.py"},
-    "docs/sql.md": {"sql": "end_to_end/test_sql.py"},
-    "docs/running.md": {"sh yaml ini": "end_to_end/test_commands.py"},
-    "hub/README.md": {"sh": "installs/paths.py"},
-    "tap-pendo/README.md": {"sh": "end_to_end/test_commands.py"},
-    "target-planhat/README.md": {"sh yaml ini": "end_to_end/test_commands.py"},
-}
 
 
 @pytest.fixture
@@ -133,16 +106,6 @@ def test_commands_that_the_documents_name_exist(project: Path) -> None:
 def test_all_pages_are_looked_at() -> None:
     assert {"README.md", "docs/aggregations.md", "docs/planhat-ledger.md"} < set(PAGES)
     assert not [page for page in PAGES if page.startswith((".", "output"))]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_test_tries_what_a_page_says_to_type(page: str, project: Path) -> None:
-    there = {block.language for block in all_blocks(page)} - {"mermaid", "text"}
-    tried = {name: file for names, file in TRIED.get(page, {}).items() for name in names.split()}
-
-    assert there == set(tried) - {"mermaid"}
-    for file in tried.values():
-        assert page.removeprefix("docs/") in (project / "tests" / file).read_text(), file
 
 
 def test_links_lead_somewhere(project: Path) -> None:
