@@ -7,10 +7,13 @@ import typing as t
 from tap_pendo.calendar import HOUR
 from tap_pendo.catalog.stream_specs import EventSpec, StreamSpec, VisitorHistorySpec
 from tap_pendo.records.fields import (
-    ANY,
+    ANY_AS_TEXT,
     BOOLEAN,
+    ID,
     INTEGER,
+    LIST,
     NUMBER,
+    OBJECT,
     STRING,
     TIME,
     Field,
@@ -22,8 +25,8 @@ from tap_pendo.records.fields import (
 if t.TYPE_CHECKING:
     from tap_pendo.records.fields import Field
 
-VISITOR = field("visitorId", STRING, "Visitor; `_PENDO_T_…` when anonymous.")
-ACCOUNT = field("accountId", STRING, "Account of the visitor at that time, if any.")
+VISITOR = field("visitorId", ID, "Visitor; `_PENDO_T_…` when anonymous.")
+ACCOUNT = field("accountId", ID, "Account of the visitor at that time, if any.")
 APP = field("appId", INTEGER, "App in which it happened.")
 
 # scalar dimensions first, in the order in which answers are sorted
@@ -37,13 +40,13 @@ DIMENSIONS = (
     field("longitude", NUMBER, "Longitude of the IP address."),
     field("tabId", STRING, "Browser tab."),
     field("analyticsSessionId", STRING, "Session."),
-    field("recordingId", STRING, "Session replay."),
-    field("recordingSessionId", STRING, "Session of the replay."),
+    field("recordingId", ID, "Session replay."),
+    field("recordingSessionId", ID, "Session of the replay."),
     field("signatureAgent", STRING, "Agent's signature."),
 )
 OBJECT_DIMENSIONS = (
-    field("parameters", ANY, "Parameters captured from the page's URL."),
-    field("properties", ANY, "Event properties."),
+    field("parameters", OBJECT, "Parameters captured from the page's URL."),
+    field("properties", OBJECT, "Event properties."),
 )
 MEASURES = (
     field("numEvents", INTEGER, "Number of events.", merge="sum"),
@@ -62,14 +65,14 @@ CALENDAR = (
     field("quarter", TIME, "Start of the bucket's quarter, as Pendo sends it."),
 )
 
-PAGE_ID = field("pageId", STRING, "Page.")
-ALL_EVENTS_PAGE_ID = field("pageId", STRING, "Always `allevents`: events are not cut by page.")
-FEATURE_ID = field("featureId", STRING, "Feature.")
-TRACK_TYPE_ID = field("trackTypeId", STRING, "Track type.")
+PAGE_ID = field("pageId", ID, "Page.")
+ALL_EVENTS_PAGE_ID = field("pageId", ID, "Always `allevents`: events are not cut by page.")
+FEATURE_ID = field("featureId", ID, "Feature.")
+TRACK_TYPE_ID = field("trackTypeId", ID, "Track type.")
 
-GUIDE_ID = field("guideId", STRING, "Guide.")
-GUIDE_STEP_ID = field("guideStepId", STRING, "Step of the guide.")
-POLL_ID = field("pollId", STRING, "Poll.")
+GUIDE_ID = field("guideId", ID, "Guide.")
+GUIDE_STEP_ID = field("guideStepId", ID, "Step of the guide.")
+POLL_ID = field("pollId", ID, "Poll.")
 EVENT_TYPE = field("type", STRING, "What happened: guideSeen, guideDismissed, pollResponse, …")
 BROWSER_TIME = field("browserTime", TIME, "When it happened, by the visitor's clock.")
 TAB_ID = field("tabId", STRING, "Browser tab.")
@@ -104,18 +107,22 @@ SINGLE_EVENT = Shape(
     field("eventId", STRING, "Id of the event; may be empty."),
     field("fragment", STRING, "Fragment of the URL."),
     field("analyticsSessionId", STRING, "Session."),
-    field("oldVisitorId", STRING, "Visitor id before it was merged."),
+    field("oldVisitorId", ID, "Visitor id before it was merged."),
     field("uiElementType", STRING, "Kind of the element."),
     field("uiElementText", STRING, "Text of the element."),
-    field("uiElementActions", ANY, "Actions of the element."),
-    field("destinationStepId", STRING, "Step that was gone to."),
-    field("guideStepPollTypes", ANY, "Kinds of polls on the step."),
-    field("properties", ANY, "Event properties."),
+    field("uiElementActions", LIST, "Actions of the element."),
+    field("destinationStepId", ID, "Step that was gone to."),
+    field("guideStepPollTypes", array(STRING), "Kinds of polls on the step."),
+    field("properties", OBJECT, "Event properties."),
 )
 POLL_EVENT = SINGLE_EVENT + Shape(
     POLL_ID,
     field("pollType", STRING, "Kind of poll: NPSRating, …"),
-    field("pollResponse", ANY, "Answer: a number, a text, the id of an option, or several."),
+    field(
+        "pollResponse",
+        ANY_AS_TEXT,
+        "Answer as text: a number, a text, the id of an option; several as a JSON list.",
+    ),
 )
 
 
@@ -156,12 +163,12 @@ UI_EVENT = Shape(
     field("region", STRING, "Region of the IP address."),
     field("remoteIp", STRING, "IP address, if Pendo keeps it."),
     field("userAgent", STRING, "Browser or device."),
-    field("recordingSessionId", STRING, "Session of the replay."),
-    field("properties", ANY, "Event properties."),
+    field("recordingSessionId", ID, "Session of the replay."),
+    field("properties", OBJECT, "Event properties."),
 )
 
-RECORDING_ID = field("recordingId", STRING, "Recording.")
-RECORDING_SESSION_ID = field("recordingSessionId", STRING, "Session of the recording.")
+RECORDING_ID = field("recordingId", ID, "Recording.")
+RECORDING_SESSION_ID = field("recordingSessionId", ID, "Session of the recording.")
 START_TIME = field("startTime", TIME, "Start of this part of the recording.")
 RECORDING = Shape(
     RECORDING_ID,
@@ -180,23 +187,25 @@ RECORDING = Shape(
     field("recordingRrwebEventCount", INTEGER, "Number of recorded events."),
     field("isBroken", BOOLEAN, "Whether it cannot be played."),
     field("isSessionStart", BOOLEAN, "Whether the session begins here."),
-    field("activityTimelineTimestamps", ANY, "Times of activity, in epoch milliseconds."),
+    field(
+        "activityTimelineTimestamps", array(INTEGER), "Times of activity, in epoch milliseconds."
+    ),
     field("recordingFirstActiveTs", TIME, "First activity of the recording."),
     field("recordingLastActiveTs", TIME, "Last activity of the recording."),
     field(
         "recordingInactivityPeriodStartTimes",
-        ANY,
+        array(INTEGER),
         "When periods without activity began, in epoch milliseconds.",
     ),
     field(
         "recordingInactivityPeriodEndTimes",
-        ANY,
+        array(INTEGER),
         "When periods without activity ended, in epoch milliseconds.",
     ),
     field("recordingLastMobileState", STRING, "Last state of a mobile app."),
 )
 
-AGENT_ID = field("agentId", STRING, "AI agent.")
+AGENT_ID = field("agentId", ID, "AI agent.")
 AGENTIC_EVENT = Shape(
     VISITOR,
     ACCOUNT,
@@ -209,11 +218,11 @@ AGENTIC_EVENT = Shape(
     field("conversationId", STRING, "Conversation."),
     field("messageId", STRING, "Message within the conversation."),
     field("suggestedPrompt", BOOLEAN, "Whether the prompt was a suggested one."),
-    field("toolsUsed", ANY, "Tools that the agent called."),
+    field("toolsUsed", LIST, "Tools that the agent called."),
     field("agentModelUsed", STRING, "Model that answered."),
-    field("agentFilesUploaded", ANY, "Files that the visitor uploaded."),
+    field("agentFilesUploaded", LIST, "Files that the visitor uploaded."),
     field("agentUserReactionComments", STRING, "Comment of the visitor on the answer."),
-    field("agentSubagentsUsed", ANY, "Agents that the agent called."),
+    field("agentSubagentsUsed", LIST, "Agents that the agent called."),
 )
 
 EMAIL_EVENT = Shape(VISITOR, ACCOUNT, APP, GUIDE_ID, EVENT_TYPE, BROWSER_TIME)
@@ -221,10 +230,10 @@ EMAIL_EVENT = Shape(VISITOR, ACCOUNT, APP, GUIDE_ID, EVENT_TYPE, BROWSER_TIME)
 HISTORY_TIME = field("ts", TIME, "When it began.")
 HISTORY_URI = field("uri", STRING, "URI.")
 HISTORY_IDS = (
-    field("pageId", STRING, "Page, if it is about one."),
-    field("featureId", STRING, "Feature, if it is about one."),
-    field("guideId", STRING, "Guide, if it is about one."),
-    field("guideStepId", STRING, "Step of the guide, if it is about one."),
+    field("pageId", ID, "Page, if it is about one."),
+    field("featureId", ID, "Feature, if it is about one."),
+    field("guideId", ID, "Guide, if it is about one."),
+    field("guideStepId", ID, "Step of the guide, if it is about one."),
 )
 HISTORY = Shape(
     VISITOR,
@@ -232,7 +241,7 @@ HISTORY = Shape(
     HISTORY_TIME,
     field("lastTs", TIME, "When it ended.", name="last_ts"),
     field("duration", INTEGER, "Duration, as Pendo sends it."),
-    field("parsedUserAgent", ANY, "Browser: name, version, os."),
+    field("parsedUserAgent", OBJECT, "Browser: name, version, os."),
     field("untaggedUrl", STRING, "URL of a page that is not tagged."),
     HISTORY_URI,
     *HISTORY_IDS,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from tap_pendo.records.fields import (
-    ANY,
+    ANY_AS_TEXT,
     BOOLEAN,
+    ID,
     INTEGER,
+    LIST,
     NUMBER,
+    OBJECT,
     STRING,
     TIME,
     Shape,
@@ -43,7 +46,7 @@ GROUP_FIELDS = (
     field("color", STRING, "Colour class in Pendo's UI."),
     field("type", STRING, "Kind of group."),
     field("length", INTEGER, "Number of items."),
-    field("items", ANY, "Its items: kind and id; when Pendo sends them."),
+    field("items", array(OBJECT), "Its items: kind and id; when Pendo sends them."),
     *AUDIT.fields,
 )
 GROUP = struct(*GROUP_FIELDS)
@@ -58,7 +61,7 @@ COUNTABLE = Shape(
     *AUDIT.fields,
     field("rootVersionId", STRING, "Id of the first version."),
     field("stableVersionId", STRING, "Id of this version."),
-    field("group", GROUP, "Product area."),
+    field("group", GROUP, "Product area.", name="product_area"),
     field("color", STRING, "Colour in Pendo's UI."),
     field("dirty", BOOLEAN, "Whether Pendo has yet to process an edit."),
     field("isCoreEvent", BOOLEAN, "Whether it is marked as a core event."),
@@ -98,7 +101,7 @@ APPLICATION = Shape(
     field("eventCount", NUMBER, "Number of events."),
     field("eventRate", NUMBER, "Rate of events."),
     field("samplingRate", NUMBER, "Share of events kept."),
-    field("applicationFlags", ANY, "Switches of the app."),
+    field("applicationFlags", OBJECT, "Switches of the app."),
 )
 
 _RULE = (
@@ -113,15 +116,15 @@ _APP_IDS = field("appIds", array(INTEGER), "Apps, when there are several.")
 PAGE = COUNTABLE + Shape(
     _APP_IDS,
     field("rules", array(struct(*_RULE)), "URL rules that make up the page."),
-    field("rulesjson", ANY, "The rules as Pendo's UI stores them: a list, or text."),
-    field("excludeRules", ANY, "URL rules that take URLs out again."),
+    field("rulesjson", ANY_AS_TEXT, "The rules as Pendo's UI stores them, as JSON text."),
+    field("excludeRules", LIST, "URL rules that take URLs out again."),
     field("isAutoTagged", BOOLEAN, "Whether Pendo tagged it by itself."),
-    field("suggestedTagRules", ANY, "Rules that Pendo suggests."),
+    field("suggestedTagRules", LIST, "Rules that Pendo suggests."),
 )
 
 FEATURE = COUNTABLE + Shape(
     _APP_IDS,
-    field("pageId", STRING, "Page that it is on; none when app-wide."),
+    field("pageId", ID, "Page that it is on; none when app-wide."),
     field("appWide", BOOLEAN, "Whether it counts on every page."),
     field("elementPathRules", array(STRING), "CSS selectors that make up the feature."),
     field("elementInitialTag", STRING, "Element on which it was made."),
@@ -182,9 +185,9 @@ REPORT = Shape(
     field("lastRunAt", TIME, "Last run."),
     field("lastSuccessRunAt", TIME, "Last run that succeeded."),
     field("lastSuccessRunObj", STRING, "Result of that run."),
-    field("definition", ANY, "What the report shows."),
-    field("aggregation", ANY, "Its pipeline and fields."),
-    field("aggregationList", ANY, "Its pipelines, if several."),
+    field("definition", OBJECT, "What the report shows."),
+    field("aggregation", OBJECT, "Its pipeline and fields."),
+    field("aggregationList", LIST, "Its pipelines, if several."),
 )
 
 SEGMENT = Shape(
@@ -195,8 +198,8 @@ SEGMENT = Shape(
     *AUDIT.fields,
     field("rootVersionId", STRING, "Id of the first version."),
     field("stableVersionId", STRING, "Id of this version."),
-    field("definition", ANY, "Rules as Pendo's UI stores them."),
-    field("pipeline", ANY, "Operators that choose its members."),
+    field("definition", OBJECT, "Rules as Pendo's UI stores them."),
+    field("pipeline", LIST, "Operators that choose its members."),
     field("shared", BOOLEAN, "Whether it is shared with everyone."),
     field("createdByApi", BOOLEAN, "Whether it was made through the API."),
     field("isFocusGroup", BOOLEAN, "Whether it is a focus group."),
@@ -222,7 +225,9 @@ PRODUCT_AREA_ITEM = Shape(
 )
 
 METADATA_FIELD = Shape(
-    field("group", STRING, "Group: auto, agent, custom, pendo, salesforce, …"),
+    field(
+        "group", STRING, "Group: auto, agent, custom, pendo, salesforce, …", name="metadata_group"
+    ),
     field("field", STRING, "Name of the field."),
     field(
         "Type", STRING, "string, time, boolean, integer, float or list; may be empty.", name="type"
@@ -238,7 +243,7 @@ METADATA_FIELD = Shape(
     field("isPromoted", BOOLEAN, "Whether it is promoted."),
     field("neverIndex", BOOLEAN, "Whether it is never indexed."),
     field("cardinality", INTEGER, "Number of different values, as Pendo counts them."),
-    field("sample", ANY, "An example of its values."),
+    field("sample", ANY_AS_TEXT, "An example of its values, as text.", name="sample_value"),
 )
 
 PENDO_USER = Shape(*USER_FIELDS)
@@ -254,7 +259,7 @@ SERVER_NAME = Shape(
     field("name", STRING, "Host name of your product."),
     field("value", STRING, "Host name, if Pendo sends no more than that."),
 )
-UNKNOWN = Shape(field("value", ANY, "What Pendo sent, where it is not an object."))
+UNKNOWN = Shape(field("value", ANY_AS_TEXT, "What Pendo sent, as text, where it is not an object."))
 BULK_DELETION_JOB = Shape(
     field("id", STRING, "Id of the job."),
     field("status", STRING, "State of the job."),
@@ -264,10 +269,10 @@ BULK_DELETION_JOB = Shape(
 STEP = Shape(
     field("id", STRING, "Step id."),
     field("guideId", STRING, "Guide that it belongs to."),
-    field("templateId", STRING, "Template."),
+    field("templateId", ID, "Template."),
     field("name", STRING, "Name."),
     field("type", STRING, "Kind of step."),
-    field("pageId", STRING, "Page on which it shows."),
+    field("pageId", ID, "Page on which it shows."),
     field("regexUrlRule", STRING, "URL rule as a regular expression."),
     field("elementPathRule", STRING, "CSS selector of the element it points at."),
     field("triggerElementPathRule", STRING, "CSS selector of its trigger."),
@@ -282,7 +287,7 @@ STEP = Shape(
     field("launchUrl", STRING, "URL on which it starts."),
     field("rank", INTEGER, "Place in the guide."),
     field("advanceMethod", STRING, "How the step advances."),
-    field("attributes", ANY, "Size and style."),
+    field("attributes", OBJECT, "Size and style."),
     field("pollIds", array(STRING), "Polls on the step."),
     field("lastUpdatedAt", TIME, "When the step last changed."),
     field("resetAt", TIME, "When its counts were reset."),
@@ -293,8 +298,10 @@ POLL = Shape(
     field("question", STRING, "Question."),
     field("resetAt", TIME, "When its answers were reset."),
     field("numericResponses", array(INTEGER), "Numbers that may be answered."),
-    field("idResponses", ANY, "Options that may be chosen."),
-    field("attributes", ANY, "Kind of poll (type), follow-up poll and display."),
+    field(
+        "idResponses", ANY_AS_TEXT, "Options that may be chosen, as JSON text: a list or an object."
+    ),
+    field("attributes", OBJECT, "Kind of poll (type), follow-up poll and display."),
 )
 
 GUIDE = Shape(
@@ -326,19 +333,23 @@ GUIDE = Shape(
     field("redisplay", STRING, "When it is shown again."),
     field("editorType", STRING, "Editor it was made with."),
     field("emailState", STRING, "State of its e-mail."),
-    field("emailConfiguration", ANY, "Subject and address property of its e-mail."),
+    field("emailConfiguration", OBJECT, "Subject and address property of its e-mail."),
     field("authoredLanguage", STRING, "Language it was written in."),
-    field("translationStates", ANY, "State of each translation."),
+    field(
+        "translationStates",
+        ANY_AS_TEXT,
+        "State of each translation, as JSON text: an object or a list.",
+    ),
     field("minAgentVersion", STRING, "Agent version that it needs."),
-    field("originId", STRING, "Guide that it was copied from."),
-    field("resourceCenterId", STRING, "Resource centre that it belongs to."),
+    field("originId", ID, "Guide that it was copied from."),
+    field("resourceCenterId", ID, "Resource centre that it belongs to."),
     field("children", array(STRING), "Modules of a resource centre."),
-    field("conversion", ANY, "Item and window of its conversion."),
-    field("experiment", ANY, "Times and group size of its experiment."),
+    field("conversion", OBJECT, "Item and window of its conversion."),
+    field("experiment", OBJECT, "Times and group size of its experiment."),
     field("dependentMetadata", array(STRING), "Metadata fields that it uses."),
-    field("audience", ANY, "Pipeline that chooses its audience."),
-    field("audienceUiHint", ANY, "The audience as Pendo's UI shows it."),
-    field("attributes", ANY, "Type, device, badge, priority, capping, …"),
+    field("audience", LIST, "Pipeline that chooses its audience."),
+    field("audienceUiHint", OBJECT, "The audience as Pendo's UI shows it."),
+    field("attributes", OBJECT, "Type, device, badge, priority, capping, …"),
     field("steps", array(struct(*STEP.fields)), "Steps in order."),
     field(
         "polls",
@@ -380,10 +391,10 @@ GUIDE_SEEN = Shape(
 )
 POLL_SEEN = Shape(
     field("visitorId", STRING, "Visitor."),
-    field("accountId", STRING, "Account of the visitor at that time, if any."),
+    field("accountId", ID, "Account of the visitor at that time, if any."),
     field("guideId", STRING, "Guide."),
     field("pollId", STRING, "Poll."),
     field("time", TIME, "When the visitor last answered."),
-    field("response", ANY, "The last answer, if Pendo names it so."),
-    field("pollResponse", ANY, "The last answer, if Pendo names it so."),
+    field("response", ANY_AS_TEXT, "The last answer as text, if Pendo names it so."),
+    field("pollResponse", ANY_AS_TEXT, "The last answer as text, if Pendo names it so."),
 )

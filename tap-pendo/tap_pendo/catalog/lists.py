@@ -23,7 +23,7 @@ def _metadata(name: str, about: str, kind: str) -> ListSpec:
         about=about,
         path=f"/api/v1/metadata/schema/{kind}",
         shape=list_fields.METADATA_FIELD,
-        keys=("group", "field"),
+        keys=("metadata_group", "field"),
         rows=nested_rows.metadata_fields,
         absent=kind == "parentAccount",
     )

@@ -153,6 +153,15 @@ SCHEMA: dict[str, t.Any] = th.PropertiesList(
         description="Most rows that are asked for in one answer.",
     ),
     th.Property(
+        "record_format",
+        th.StringType(allowed_values=["nested", "flat"]),
+        default="nested",
+        title="Record format",
+        description="`nested` has objects and lists as they are. `flat` has them as JSON text, and "
+        "every column in every record: for loaders that hold no objects, or take their columns "
+        "from each record (CSV, Parquet, BigQuery denormalized).",
+    ),
+    th.Property(
         "aggregations",
         th.CustomType(custom_aggregations.SCHEMA),
         title="Aggregations",
@@ -205,6 +214,7 @@ class Settings:
     max_calls_per_second: float
     request_timeout: float
     page_size: int
+    record_format: str
     agent_ids: tuple[str, ...]
     report_ids: tuple[str, ...]
     costly_streams: tuple[str, ...]
@@ -242,6 +252,7 @@ def parsed(config: Mapping[str, t.Any]) -> Settings:
         max_calls_per_second=float(config["max_calls_per_second"]),
         request_timeout=float(config["request_timeout"]),
         page_size=config["page_size"],
+        record_format=config["record_format"],
         aggregations=tuple(map(custom_aggregations.read, config.get("aggregations") or ())),
         agent_ids=tuple(sorted(set(config.get("agent_ids") or ()))),
         report_ids=tuple(dict.fromkeys(config.get("report_ids") or ())),

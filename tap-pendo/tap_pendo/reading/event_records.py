@@ -9,7 +9,7 @@ from tap_pendo.calendar import HOUR, from_ms, to_ms, to_text
 from tap_pendo.errors import StreamError, UnsortedError
 from tap_pendo.metrics import WindowCounts
 from tap_pendo.records import identity as row_identity
-from tap_pendo.records.fields import ANY, END, EXTRA, NUMBER, TIME, ConversionError, Typed
+from tap_pendo.records.fields import END, EXTRA, NUMBER, TIME, ConversionError, Typed
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class EventLayout:
         self.time, self.sort = spec.clock(period).pendo, spec.sort(period)
         self.key = row_identity.sort_key(self.sort)
         self.dimensions = spec.dimensions(period)
-        self.floats = [n for n, f in enumerate(self.dimensions, 1) if f.type in (NUMBER, ANY)]
+        self.floats = [n for n, f in enumerate(self.dimensions, 1) if f.type is NUMBER]
         self.least = 0 if spec.grouped else 1
         """Events of a row that does not say how many it counts."""
         self.known_types: set[tuple[type | None, ...]] = set()

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
     Fit = Callable[[t.Any], t.Any]
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 JsonSchema = dict[str, t.Any]
 EXTRA = "extra"
@@ -38,7 +38,7 @@ class ConversionError(Exception):
     """A value that its field's type cannot hold without loss."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Type:
     """A field's type: its JSON schema and the conversion into it.
 
@@ -108,13 +108,33 @@ def _time(value: t.Any) -> str | None:
     return None if text.startswith(NEVER) else text
 
 
-def _anything(value: t.Any) -> t.Any:
-    return value
+def _id(value: t.Any) -> str | None:
+    return _string(value) or None
+
+
+def _object(value: t.Any) -> Row:
+    if isinstance(value, dict):
+        return value
+    raise ConversionError
+
+
+def _list(value: t.Any) -> list[t.Any]:
+    if isinstance(value, list):
+        return value
+    raise ConversionError
+
+
+def _text(value: t.Any) -> str:
+    """Write lists and objects as JSON, and all else as `_string` does."""
+    if isinstance(value, (dict, list)):
+        return msgspec.json.encode(value).decode()
+    return _string(value)
 
 
 _NULL = "null"
-_TEXTS = list[str | None]
 STRING = Type({"type": ["string", _NULL]}, _string, str)
+# an id of another object: Pendo's empty text means that there is none
+ID = Type(STRING.schema, _id, str)
 INTEGER = Type(
     {"type": ["integer", _NULL]}, _integer, t.Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)]
 )
@@ -123,12 +143,17 @@ BOOLEAN = Type({"type": ["boolean", _NULL]}, _boolean, bool)
 TIME = Type(
     {"type": ["string", _NULL], "format": "date-time"}, _time, t.Annotated[int, Meta(gt=0, lt=END)]
 )
-# "object" among the types makes target-postgres choose JSONB, which holds any of them
-ANY = Type(
-    {"type": ["string", "integer", "number", "boolean", "object", "array", _NULL]},
-    _anything,
-    t.Any,
-)
+OBJECT = Type({"type": ["object", _NULL], "additionalProperties": True}, _object, Row)
+# lists whose items need no conversion
+_LISTS: dict[Type, t.Any] = {
+    STRING: list[str | None],
+    INTEGER: list[t.Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)] | None],
+    OBJECT: list[Row | None],
+}
+# no `items`: they may be of any type
+LIST = Type({"type": ["array", _NULL]}, _list, list)
+# what may be a number, a text or a list; no column has several types, as few loaders take that
+ANY_AS_TEXT = Type({"type": ["string", _NULL]}, _text, str)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +205,7 @@ class Shape:
 
     def properties(self) -> dict[str, JsonSchema]:
         """JSON schema properties, `extra` last."""
-        extra = {**ANY.schema, "description": "Fields that Pendo sent beyond the declared ones."}
+        extra = {**OBJECT.schema, "description": "Fields that Pendo sent beyond the declared ones."}
         return {**{f.name: f.schema for f in self.fields}, EXTRA: extra}
 
     def record(self, row: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -204,6 +229,26 @@ class Shape:
         if extra:
             record[EXTRA] = extra
         return record
+
+
+def flat_properties(properties: Mapping[str, JsonSchema]) -> dict[str, JsonSchema]:
+    """Declare objects and lists as text, for targets that hold neither."""
+    return {name: _flat(schema) for name, schema in properties.items()}
+
+
+def _flat(schema: JsonSchema) -> JsonSchema:
+    if not {"object", "array"} & set(schema.get("type", ())):
+        return schema
+    said = schema.get("description", "")
+    return {**STRING.schema, "description": f"{said} As JSON text.".strip()}
+
+
+def flat_values(record: Row) -> Row:
+    """Write objects and lists as JSON text."""
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, (dict, list)) else value
+        for name, value in record.items()
+    }
 
 
 def struct(*fields: Field) -> Type:
@@ -232,9 +277,7 @@ def array(items: Type) -> Type:
         return [None if item is None else items.fit(item) for item in value]
 
     # Typed as JSON: an SQL array could hold no items that are objects
-    return Type(
-        {"type": ["array", _NULL], "items": items.schema}, fit, _TEXTS if items is STRING else None
-    )
+    return Type({"type": ["array", _NULL], "items": items.schema}, fit, _LISTS.get(items))
 
 
 Values = tuple[t.Any, ...]
@@ -268,6 +311,7 @@ class Typed:
     def __init__(self, fields: Sequence[Field], stamps: Sequence[str]) -> None:
         self._fields, self._count = fields, len(fields)
         self._times = [at for at, field in enumerate(fields) if field.type is TIME]
+        self._ids = [at for at, field in enumerate(fields) if field.type is ID]
         self._columns = tuple(field.name for field in fields)
         self._names = tuple(field.pendo for field in fields)
         self._learning = threading.Lock()
@@ -347,6 +391,9 @@ class Typed:
             ms = columns[at]
             if ms is not None:
                 columns[at] = ms_text(ms)
+        for at in self._ids:
+            if columns[at] == "":
+                columns[at] = None
         if len(columns) > self._count:
             known = len(columns)  # a later row may have taught more
             extra = {

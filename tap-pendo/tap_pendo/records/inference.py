@@ -9,10 +9,12 @@ import dataclasses
 import typing as t
 
 from tap_pendo.records.fields import (
-    ANY,
+    ANY_AS_TEXT,
     BOOLEAN,
     INTEGER,
+    LIST,
     NUMBER,
+    OBJECT,
     STRING,
     TIME,
     ConversionError,
@@ -34,10 +36,13 @@ def _as_it_is(value: t.Any) -> t.Any:
 
 _NUMBER = Type(NUMBER.schema, _as_it_is)
 _JSON_TYPES: dict[str, Type] = {
-    "string": STRING,
+    # in a catalogue of flat records, objects and lists are declared as texts too
+    "string": ANY_AS_TEXT,
     "integer": INTEGER,
     "number": _NUMBER,
     "boolean": BOOLEAN,
+    "object": OBJECT,
+    "array": LIST,
 }
 LONGEST_NAME = 63  # bytes, of a table or a column in PostgreSQL
 _SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
@@ -46,16 +51,16 @@ _SYSTEM_COLUMNS = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
 def shape_of(rows: Iterable[dict[str, t.Any]], reserved: Collection[str]) -> Shape:
     """Declare each name found in the rows, but those reserved for columns of our own.
 
-    A whole number may have a fraction in the next row, so all numbers are `number`; lists, objects
-    and mixed values are of any type. What has been null so far is not declared: a table could not
-    change its type later. Nor is what cannot name a column.
+    A whole number may have a fraction in the next row, so all numbers are `number`; a column of
+    mixed values is text. What has been null so far is not declared: a table could not change its
+    type later. Nor is what cannot name a column.
     """
     kinds: dict[str, Type] = {}
     for row in rows:
         for name, value in row.items():
             if value is not None and name not in reserved and is_column(name):
                 kind = _kind(value)
-                kinds[name] = kind if kinds.get(name, kind) is kind else ANY
+                kinds[name] = kind if kinds.get(name, kind) is kind else ANY_AS_TEXT
     return Shape(*(_field(name, kind) for name, kind in kinds.items()))
 
 
@@ -71,17 +76,25 @@ def is_column(name: str) -> bool:
 
 
 def shape_from(properties: dict[str, t.Any], reserved: Collection[str]) -> Shape:
-    """Declare the columns of a JSON schema's properties; all but plain scalars are of any type."""
+    """Declare the columns of a JSON schema's properties; one of several types, or none, is text."""
     kinds = {name: _said(schema) for name, schema in properties.items() if name not in reserved}
     return Shape(*(_field(name, kind) for name, kind in kinds.items()))
 
 
-def _said(schema: t.Any) -> Type:
+def has_one_type(schema: t.Any) -> bool:
+    """Whether a column of that JSON schema has one type, null apart."""
+    return len(_types(schema)) == 1
+
+
+def _types(schema: t.Any) -> set[str]:
     said = schema.get("type") if isinstance(schema, dict) else None
-    types = {said} if isinstance(said, str) else set(said or ())
-    types.discard("null")
-    kind = _JSON_TYPES.get(types.pop(), ANY) if len(types) == 1 else ANY
-    return TIME if kind is STRING and schema.get("format") == "date-time" else kind
+    return ({said} if isinstance(said, str) else set(said or ())) - {"null"}
+
+
+def _said(schema: t.Any) -> Type:
+    types = _types(schema)
+    kind = _JSON_TYPES.get(types.pop(), ANY_AS_TEXT) if len(types) == 1 else ANY_AS_TEXT
+    return TIME if types == set() and schema.get("format") == "date-time" else kind
 
 
 def _field(name: str, kind: Type) -> Field:
@@ -93,26 +106,21 @@ def _kind(value: t.Any) -> Type:
         return BOOLEAN
     if isinstance(value, (int, float)):
         return _NUMBER
-    return STRING if isinstance(value, str) else ANY
+    if isinstance(value, (dict, list)):
+        return OBJECT if isinstance(value, dict) else LIST
+    return STRING
 
 
 Groups = dict[str, dict[str, Type]]
 
 
-def _list(value: t.Any) -> list[t.Any]:
-    if isinstance(value, list):
-        return value
-    raise ConversionError
-
-
-# "array" without items: the elements of a list may be of any type
 _TYPES = {
     "string": STRING,
     "time": TIME,
     "boolean": BOOLEAN,
     "integer": INTEGER,
     "float": NUMBER,
-    "list": Type({"type": ["array", "null"]}, _list, list),
+    "list": LIST,
 }
 # Pendo's own times, known even where the description lacks them
 _AUTO = dict.fromkeys(
@@ -130,11 +138,11 @@ class Metadata:
 
     groups: Groups
     unknown: tuple[str, ...] = ()
-    """Fields whose type Pendo names in a way not known here; they are of any type."""
+    """Fields whose type Pendo names in a way not known here; they are text."""
 
     @classmethod
     def described(cls, answer: t.Any) -> Metadata:
-        """Read Pendo's description; what cannot be read is of any type, never an error."""
+        """Read Pendo's description; what cannot be read is text, never an error."""
         groups: Groups = {"auto": dict(_AUTO)}
         unknown = []
         for group, fields in (answer if isinstance(answer, dict) else {}).items():
@@ -146,7 +154,7 @@ class Metadata:
                 found = _TYPES.get(said) if isinstance(said, str) else None
                 if found is None:
                     unknown.append(f"{group}.{name}")
-                types[name] = types.get(name) or found or ANY
+                types[name] = types.get(name) or found or ANY_AS_TEXT
         return cls(groups, tuple(unknown))
 
     def schema(self) -> JsonSchema:

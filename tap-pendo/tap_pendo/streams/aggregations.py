@@ -14,11 +14,11 @@ from tap_pendo.errors import ForbiddenError, StreamError, UnavailableError
 from tap_pendo.reading.plan import Planned
 from tap_pendo.reading.window_reader import WindowRead
 from tap_pendo.records import identity
-from tap_pendo.records.fields import ANY, EXTRA, STRING, TIME, Field, Shape
+from tap_pendo.records.fields import ANY_AS_TEXT, EXTRA, STRING, TIME, Field, Shape
 from tap_pendo.records.identity import KeyCheck
-from tap_pendo.records.inference import shape_from, shape_of
+from tap_pendo.records.inference import has_one_type, shape_from, shape_of
 from tap_pendo.streams import base_stream
-from tap_pendo.streams.base_stream import WholeStream, object_schema
+from tap_pendo.streams.base_stream import WholeStream
 from tap_pendo.streams.windowed import WindowedStream
 
 if t.TYPE_CHECKING:
@@ -68,16 +68,18 @@ class Columns:
         return (_START_TIME,) if self._pipeline.iterative else ()
 
     @property
-    def schema(self) -> dict[str, t.Any]:
-        """JSON schema of a record; a given schema of a column is kept, but all may be null.
+    def properties(self) -> dict[str, t.Any]:
+        """JSON schema of each column; a given one is kept, but all may be null.
 
-        A value that does not fit it is null there, and kept under `extra`.
+        A value that does not fit it is null there, and kept under `extra`. A column that may have
+        several types is text.
         """
-        given = (self._pipeline.schema or {}).get("properties", {})
+        properties = (self._pipeline.schema or {}).get("properties", {})
+        given = {name: said for name, said in properties.items() if has_one_type(said)}
         keys = self._pipeline.primary_keys
         own = {name: said if name in keys else _nullable(said) for name, said in given.items()}
         columns = {**self.shape.properties(), **self.stamps}
-        return object_schema({n: own.get(n, s) for n, s in columns.items()} | self.stamps)
+        return {n: own.get(n, s) for n, s in columns.items()} | self.stamps
 
     def _of_catalogue(self) -> Record | None:
         """Columns of the catalogue, if there is one: of others, targets hear nothing."""
@@ -127,7 +129,7 @@ class AggregationRows:
 
     def __init__(self, pipeline: Pipeline, shape: Shape) -> None:
         self._pipeline, self._shape = pipeline, shape
-        texts = {field.name for field in shape.fields if field.type in (STRING, ANY)}
+        texts = {field.name for field in shape.fields if field.type in (STRING, ANY_AS_TEXT)}
         self._keys = KeyCheck(pipeline.primary_keys, texts)
         self._seen: set[int] = set()
         self._repeated = 0
@@ -165,7 +167,7 @@ class SnapshotStream(WholeStream):
     def schema(self) -> dict[str, t.Any]:
         """The columns, found when first needed."""
         if self._schema is None:
-            self._schema = self._columns.schema
+            self._schema = self.schema_of(self._columns.properties)
         return self._schema
 
     def read(self) -> Iterator[list[Record]]:
@@ -260,7 +262,7 @@ class BucketsStream(WindowedStream):
     def schema(self) -> dict[str, t.Any]:
         """The columns, found when first needed."""
         if self._schema is None:
-            self._schema = self._columns.schema
+            self._schema = self.schema_of(self._columns.properties)
         return self._schema
 
     def reader(self, window: Window, asked: timedelta) -> BucketRead:

@@ -26,7 +26,7 @@ from tap_pendo.errors import (
     unexpected,
 )
 from tap_pendo.metrics import Progress
-from tap_pendo.records.fields import TIME
+from tap_pendo.records.fields import TIME, flat_properties, flat_values
 from tap_pendo.records.identity import KeyCheck
 from tap_pendo.streams.message_writer import BlockWriter, texts_for_flattening, without_nul
 
@@ -44,6 +44,7 @@ if t.TYPE_CHECKING:
     from tap_pendo.metrics import Status, Traffic
     from tap_pendo.reading.plan import Counting, Planned
 
+    Properties = Mapping[str, t.Any]
     Batch = tuple[BaseBatchFileEncoding, list[str]]
 
 _IN_MEMORY = 16 * 1024 * 1024
@@ -66,10 +67,8 @@ class PendoStream(Stream):
     # the SDK would send ACTIVATE_VERSION before the records, and targets act on it at once
     emit_activate_version_messages = False
 
-    def __init__(
-        self, tap: Tap, run: Run, row: StreamSpec, schema: dict[str, t.Any] | None
-    ) -> None:
-        self.run = run
+    def __init__(self, tap: Tap, run: Run, row: StreamSpec, properties: Properties | None) -> None:
+        self.run, self._flat = run, run.settings.record_format == "flat"
         self.left_out = not row.by_default and row.name not in run.settings.costly_streams
         """Whether it is costly and the setting `costly_streams` does not name it."""
         self.selected_by_default = not self.left_out
@@ -81,7 +80,14 @@ class PendoStream(Stream):
         self._written = True
         self._due: Record = {}
         self._activates = False
+        schema = self.schema_of(properties) if properties else None
         super().__init__(tap, schema=schema, name=row.name)
+
+    def schema_of(self, properties: Properties) -> dict[str, t.Any]:
+        """JSON schema of a record, from that of each column."""
+        if self._flat:
+            properties = flat_properties(properties)
+        return {"type": "object", "properties": dict(properties), "additionalProperties": True}
 
     @property
     def selected(self) -> bool:
@@ -149,11 +155,12 @@ class PendoStream(Stream):
 
     @cached_property
     def _unset(self) -> Record:
-        """Each declared field, as null: what a map may name is there in every record.
+        """Each declared field as null, where every record must have all: maps may name them.
 
         Flattening has columns for the fields of objects, and none for the object.
         """
-        if not any(isinstance(each, CustomStreamMap) for each in self.stream_maps):
+        mapped = any(isinstance(each, CustomStreamMap) for each in self.stream_maps)
+        if not (mapped or self._flat):
             return {}
         flat = self.config.get("flattening_enabled")
         fields = self.schema["properties"].items()
@@ -188,6 +195,8 @@ class PendoStream(Stream):
                 self._write_record_message(self.post_process(as_dict(record)))
             return
         self.progress.rows += len(records)
+        if self._flat:
+            records = [self._flattened(as_dict(record)) for record in records]
         if self.source.nul:
             records = [self.storable(as_dict(record)) for record in records]
         writer = t.cast("BlockWriter", self._tap.message_writer)
@@ -245,11 +254,15 @@ class PendoStream(Stream):
         """Count each record that is written, and make it one that PostgreSQL can hold."""
         del context
         self.progress.rows += self._written
-        row = {**self._unset, **row}
+        row = self._flattened(row) if self._flat else {**self._unset, **row}
         if self.config.get("flattening_enabled"):
             # the SDK makes text of what may be an object or a list, but not of its other values
             row = texts_for_flattening(row, self.schema)
         return self.storable(row) if self.source.nul else row
+
+    def _flattened(self, row: Record) -> Record:
+        """Give each declared field, null if it is missing; objects and lists as JSON text."""
+        return {**self._unset, **flat_values(row)}
 
     def storable(self, row: Record) -> Record:
         """Take U+0000 out of a record, behind its identity, with one warning."""
@@ -384,8 +397,3 @@ class WholeStream(PendoStream):
 def as_dict(record: AnyRecord) -> Record:
     """Give a record as the SDK wants it."""
     return record if isinstance(record, dict) else t.cast("Record", msgspec.to_builtins(record))
-
-
-def object_schema(properties: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """JSON schema of a record."""
-    return {"type": "object", "properties": dict(properties), "additionalProperties": True}

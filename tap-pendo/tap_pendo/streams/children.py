@@ -13,7 +13,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_pendo.errors import MapError
 from tap_pendo.reading.plan import Planned
 from tap_pendo.records import nested_rows
-from tap_pendo.streams.base_stream import PendoStream, WholeStream, object_schema
+from tap_pendo.streams.base_stream import PendoStream, WholeStream
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +39,7 @@ class ChildStream(PendoStream):
         self, tap: Tap, run: Run, row: ChildSpec, stamps: dict[str, JsonSchema] | None = None
     ) -> None:
         self.row = row
-        schema = object_schema({**row.shape.properties(), **(stamps or {})})
-        super().__init__(tap, run, row, schema)
+        super().__init__(tap, run, row, {**row.shape.properties(), **(stamps or {})})
         self.primary_keys = row.keys
         self._stamps: Record = {}
         self._on = False
@@ -98,7 +97,7 @@ class UsersStream(WholeStream):
     """Pendo users, each once, with all that its mentions say; whole if all lists were."""
 
     def __init__(self, tap: Tap, run: Run, row: UsersSpec) -> None:
-        super().__init__(tap, run, row, object_schema(row.shape.properties()))
+        super().__init__(tap, run, row, row.shape.properties())
         self.row = row
         self.primary_keys = ("id",)
         self.forced_replication_method = REPLICATION_FULL_TABLE

@@ -9,7 +9,7 @@ from tap_pendo.errors import RefusedError, StreamError
 from tap_pendo.reading.event_records import EventLayout
 from tap_pendo.reading.paging import PagingFacts
 from tap_pendo.reading.window_reader import EventWindowRead
-from tap_pendo.streams.base_stream import ROW_ID, object_schema
+from tap_pendo.streams.base_stream import ROW_ID
 from tap_pendo.streams.windowed import (
     EVERY_APP,
     WINDOW_READ_AT,
@@ -42,7 +42,7 @@ class EventStream(WindowedStream):
             tap,
             run,
             row,
-            object_schema({**stamps, **row.record_shape.properties()}),
+            {**stamps, **row.record_shape.properties()},
             sync_windows=sync_windows,
             grid=run.settings.grid(period),
             longest=row.longest,

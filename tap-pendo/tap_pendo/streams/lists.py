@@ -14,9 +14,9 @@ from tap_pendo.calendar import to_text
 from tap_pendo.errors import RefusedError, StreamError
 from tap_pendo.reading.plan import Planned
 from tap_pendo.records import identity as row_identity
-from tap_pendo.records.fields import ANY, EXTRA, STRING, Shape
+from tap_pendo.records.fields import EXTRA, OBJECT, STRING, Shape
 from tap_pendo.records.inference import shape_from, shape_of
-from tap_pendo.streams.base_stream import READ_AT, ROW_ID, WholeStream, object_schema
+from tap_pendo.streams.base_stream import READ_AT, ROW_ID, WholeStream
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class ListStream(WholeStream):
         properties = row.shape.properties()
         if not row.keys:
             properties = {"row_id": ROW_ID, **properties}
-        super().__init__(tap, run, row, object_schema(properties))
+        super().__init__(tap, run, row, properties)
         self.primary_keys = row.keys or ("row_id",)
         self._followers = followers
         self._whole = self._partly = False
@@ -226,16 +226,16 @@ class ReportResultsStream(WholeStream):
     def schema(self) -> dict[str, t.Any]:
         """The stamps, and the columns."""
         if self._schema is None:
-            self._schema = object_schema({**_STAMPS, **self.columns()})
+            self._schema = self.schema_of({**_STAMPS, **self.columns()})
         return self._schema
 
     def columns(self) -> dict[str, t.Any]:
         """One column that holds each row as it is: those of several reports differ."""
-        return {"row": {**ANY.schema, "description": "The report's row."}}
+        return {"result": {**OBJECT.schema, "description": "The report's row."}}
 
     def record(self, row: Row) -> Record:
         """Put a row in its column."""
-        return {"row": row}
+        return {"result": row}
 
     def read(self) -> Iterator[list[Record]]:
         """Yield the rows of each report; equal rows of one are numbered."""

@@ -19,7 +19,7 @@ from tap_pendo.reading.plan import Planned, pages
 from tap_pendo.reading.whole_reader import KeysetRead, Mark, Restart
 from tap_pendo.records.fields import EXTRA, Shape
 from tap_pendo.records.inference import Metadata
-from tap_pendo.streams.base_stream import READ_AT, PendoStream, object_schema
+from tap_pendo.streams.base_stream import READ_AT, PendoStream
 from tap_pendo.streams.windowed import require_marks
 
 if t.TYPE_CHECKING:
@@ -108,7 +108,7 @@ class PeopleStream(PendoStream):
                 ) from error
             declared = Shape(self.row.id, LAST_UPDATED).properties()
             extra = declared.pop(EXTRA)
-            self._schema = object_schema(
+            self._schema = self.schema_of(
                 {**declared, "metadata": described.schema(), "read_at": READ_AT, EXTRA: extra}
             )
         return self._schema

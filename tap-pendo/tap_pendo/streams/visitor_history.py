@@ -22,7 +22,7 @@ from tap_pendo.reading.paging import PATIENCE, in_halves
 from tap_pendo.reading.window_reader import WindowRead
 from tap_pendo.records import identity as row_identity
 from tap_pendo.records.nested_rows import rows_of_list
-from tap_pendo.streams.base_stream import ROW_ID, object_schema
+from tap_pendo.streams.base_stream import ROW_ID
 from tap_pendo.streams.windowed import WINDOW_READ_AT, WindowedStream
 
 if t.TYPE_CHECKING:
@@ -168,12 +168,11 @@ class VisitorHistoryStream(WindowedStream):
         self, tap: Tap, run: Run, row: VisitorHistorySpec, sync_windows: SyncWindowsStream
     ) -> None:
         self.row = row
-        schema = {"row_id": ROW_ID, "read_at": WINDOW_READ_AT, **row.shape.properties()}
         super().__init__(
             tap,
             run,
             row,
-            object_schema(schema),
+            {"row_id": ROW_ID, "read_at": WINDOW_READ_AT, **row.shape.properties()},
             sync_windows=sync_windows,
             grid=Grid("day", ZoneInfo("UTC")),
             longest=DAY,

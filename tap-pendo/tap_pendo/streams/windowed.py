@@ -15,7 +15,7 @@ from tap_pendo.calendar import EPOCH, HOUR, Length, Marks, Plan, from_text, plan
 from tap_pendo.errors import MapError, StreamError
 from tap_pendo.reading.plan import Planned, Windows, windowed
 from tap_pendo.records.fields import INTEGER, STRING, TIME
-from tap_pendo.streams.base_stream import PendoStream, object_schema
+from tap_pendo.streams.base_stream import PendoStream
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ _PROPERTIES = {
     "window_end": {**TIME.schema, "description": "End of the window in UTC, exclusive."},
     "app_ids": {**STRING.schema, "description": "Apps that were read, by comma; * is every app."},
     "read_at": {**TIME.schema, "description": "Start of the read; its rows carry the same."},
-    "rows": {**INTEGER.schema, "description": "Rows that the read gave."},
+    "row_count": {**INTEGER.schema, "description": "Rows that the read gave."},
     "num_events": {**INTEGER.schema, "description": "Events that these rows count."},
     "calls": {**INTEGER.schema, "description": "Requests that it took."},
 }
@@ -53,7 +53,7 @@ class SyncWindowsStream(PendoStream):
     """Its SCHEMA comes first; its rows come from the event streams, behind each window's rows."""
 
     def __init__(self, tap: Tap, run: Run, row: SyncWindowsSpec) -> None:
-        super().__init__(tap, run, row, object_schema(_PROPERTIES))
+        super().__init__(tap, run, row, _PROPERTIES)
         self.primary_keys = ("stream", "window_start", "window_end", "app_ids")
         self.replication_key = "read_at"
 
@@ -89,7 +89,7 @@ class SyncWindowsStream(PendoStream):
             "window_end": to_text(read.window.end),
             "app_ids": app_ids,
             "read_at": to_text(read.read_at),
-            "rows": read.counts.records,
+            "row_count": read.counts.records,
             "num_events": read.counts.num_events,
             "calls": read.traffic.calls,
         }
