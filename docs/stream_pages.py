@@ -18,8 +18,8 @@ Schema = dict[str, t.Any]
 RELATIONS = {
     "app_id": "applications.id",
     "app_ids[]": "applications.id",
-    "group.id": "product_areas.id",
-    "group_id": "product_areas.id",
+    "product_area.id": "product_areas.id",
+    "product_area.id": "product_areas.id",
     "page_id": "pages.id",
     "feature_id": "features.id",
     "track_type_id": "track_types.id",
@@ -162,9 +162,8 @@ def _link(one: Relation | None) -> str:
 def column_type(schema: Schema) -> str:
     """A word for the type of a column."""
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    named = [name for name in types if name != "null"]
-    if len(named) > 1:
-        return "JSON"
-    if named == ["array"]:
-        return f"array of {column_type(schema['items'])}"
-    return schema.get("format") or named[0]
+    [named] = [name for name in types if name != "null"]
+    if named == "array":
+        items = schema.get("items")
+        return f"array of {column_type(items)}" if items else "array"
+    return schema.get("format") or named

@@ -231,13 +231,19 @@ class Shape:
         return record
 
 
+def types_of(schema: t.Any) -> set[str]:
+    """Types that a JSON schema allows, null apart; none if it does not say."""
+    said = schema.get("type") if isinstance(schema, dict) else None
+    return ({said} if isinstance(said, str) else set(said or ())) - {_NULL}
+
+
 def flat_properties(properties: Mapping[str, JsonSchema]) -> dict[str, JsonSchema]:
     """Declare objects and lists as text, for targets that hold neither."""
     return {name: _flat(schema) for name, schema in properties.items()}
 
 
 def _flat(schema: JsonSchema) -> JsonSchema:
-    if not {"object", "array"} & set(schema.get("type", ())):
+    if not {"object", "array"} & types_of(schema):
         return schema
     said = schema.get("description", "")
     return {**STRING.schema, "description": f"{said} As JSON text.".strip()}

@@ -22,6 +22,7 @@ from tap_pendo.records.fields import (
     JsonSchema,
     Shape,
     Type,
+    types_of,
 )
 
 if t.TYPE_CHECKING:
@@ -81,20 +82,11 @@ def shape_from(properties: dict[str, t.Any], reserved: Collection[str]) -> Shape
     return Shape(*(_field(name, kind) for name, kind in kinds.items()))
 
 
-def has_one_type(schema: t.Any) -> bool:
-    """Whether a column of that JSON schema has one type, null apart."""
-    return len(_types(schema)) == 1
-
-
-def _types(schema: t.Any) -> set[str]:
-    said = schema.get("type") if isinstance(schema, dict) else None
-    return ({said} if isinstance(said, str) else set(said or ())) - {"null"}
-
-
 def _said(schema: t.Any) -> Type:
-    types = _types(schema)
-    kind = _JSON_TYPES.get(types.pop(), ANY_AS_TEXT) if len(types) == 1 else ANY_AS_TEXT
-    return TIME if types == set() and schema.get("format") == "date-time" else kind
+    types = types_of(schema)
+    if types == {"string"} and schema.get("format") == "date-time":
+        return TIME
+    return _JSON_TYPES.get(types.pop(), ANY_AS_TEXT) if len(types) == 1 else ANY_AS_TEXT
 
 
 def _field(name: str, kind: Type) -> Field:

@@ -14,9 +14,9 @@ from tap_pendo.errors import ForbiddenError, StreamError, UnavailableError
 from tap_pendo.reading.plan import Planned
 from tap_pendo.reading.window_reader import WindowRead
 from tap_pendo.records import identity
-from tap_pendo.records.fields import ANY_AS_TEXT, EXTRA, STRING, TIME, Field, Shape
+from tap_pendo.records.fields import ANY_AS_TEXT, EXTRA, STRING, TIME, Field, Shape, types_of
 from tap_pendo.records.identity import KeyCheck
-from tap_pendo.records.inference import has_one_type, shape_from, shape_of
+from tap_pendo.records.inference import shape_from, shape_of
 from tap_pendo.streams import base_stream
 from tap_pendo.streams.base_stream import WholeStream
 from tap_pendo.streams.windowed import WindowedStream
@@ -75,7 +75,7 @@ class Columns:
         several types is text.
         """
         properties = (self._pipeline.schema or {}).get("properties", {})
-        given = {name: said for name, said in properties.items() if has_one_type(said)}
+        given = {name: said for name, said in properties.items() if len(types_of(said)) == 1}
         keys = self._pipeline.primary_keys
         own = {name: said if name in keys else _nullable(said) for name, said in given.items()}
         columns = {**self.shape.properties(), **self.stamps}
