@@ -178,7 +178,7 @@ select
     event.load_time,
     event.longitude,
     event.poll_id,
-    event.poll_response #>> '{}' as poll_response,
+    event.poll_response,
     event.region,
     event.remote_ip,
     event.server_name,

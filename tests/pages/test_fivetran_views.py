@@ -84,7 +84,9 @@ def test_figures_and_times_are_those_of_the_records(loaded: Output, warehouse: W
         row["id"]: (row.get("created_by_user") or {}).get("id")
         for row in loaded.records("features")
     }
-    groups = {row["id"]: (row.get("group") or {}).get("id") for row in loaded.records("features")}
+    groups = {
+        row["id"]: (row.get("product_area") or {}).get("id") for row in loaded.records("features")
+    }
     asked = view(warehouse, "feature_history")
     found = warehouse.rows(f"select id, created_by_user_id, group_id from {asked}")
     assert {(id_, maker, group) for id_, maker, group in found} == {

@@ -127,7 +127,7 @@ def current(output: Output) -> list[str]:
     """Visitors of the rows of complete reads; each comes once with one `read_at`."""
     records = output.records("feature_events")
     assert max(Counter((r["row_id"], r["read_at"]) for r in records).values()) == 1
-    complete = {w["read_at"]: w["rows"] for w in output.records("sync_windows")}
+    complete = {w["read_at"]: w["row_count"] for w in output.records("sync_windows")}
     found = [r for r in records if r["read_at"] in complete]
     assert len(found) == sum(complete.values())
     return sorted(r["visitor_id"] for r in found)

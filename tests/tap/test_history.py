@@ -59,7 +59,7 @@ def test_every_visitor_of_every_closed_day(tap: TapRunner) -> None:
     assert odd
     days = output.records("sync_windows")
     assert [d["window_start"][:10] for d in days] == ["2026-03-10", "2026-03-09", "2026-03-08"]
-    assert sum(d["rows"] for d in days) == len(records)
+    assert sum(d["row_count"] for d in days) == len(records)
     assert places(output) == {}
 
 
@@ -109,7 +109,7 @@ def test_a_day_that_is_broken_off_goes_on_behind_its_last_visitor(
         for r in out.records("visitor_history")
         if r["read_at"] == day["read_at"] and r["ts"][:10] == day["window_start"][:10]
     }
-    assert day["rows"] == len(of_day)
+    assert day["row_count"] == len(of_day)
 
 
 def broken_off(tap: TapRunner, after: int, **more: t.Any) -> Output:
@@ -162,7 +162,7 @@ def test_a_day_keeps_its_place_while_the_look_back_reads_others(
             for r in out.records("visitor_history")
             if r["read_at"] == window["read_at"] and r["ts"][:10] == window["window_start"][:10]
         }
-        assert window["rows"] == len(rows)
+        assert window["row_count"] == len(rows)
 
 
 def test_a_place_without_anonymous_visitors_does_not_serve_for_all(

@@ -328,9 +328,7 @@ def test_each_report_is_a_stream_with_its_own_columns(tap: TapRunner, tmp_path: 
         wanted[0]: len(uses),
         wanted[1]: len(views),
     }
-    assert sum(r["row"]["uses"] for r in generic if "uses" in r["row"]) == sum(
-        r["uses"] for r in uses
-    )
+    assert sum(r["result"].get("uses", 0) for r in generic) == sum(r["uses"] for r in uses)
     # each report is asked for its columns, unless a catalogue has them, and for its rows
     tap.pendo.calls.clear()
     tap.run(report_ids=wanted, select=tuple(names))

@@ -93,13 +93,13 @@ def test_nps_per_account(tap: TapRunner) -> None:
     last: dict[tuple[str, str], tuple[str, int]] = {}
     first_day = (NOW - timedelta(days=90)).strftime("%Y-%m-%d")
     for answer in output.records("poll_events"):
-        rating, at = answer.get("poll_response"), answer["browser_time"]
+        text, at = answer.get("poll_response") or "", answer["browser_time"]
         today = at[:10] == NOW.strftime("%Y-%m-%d")
-        if answer["poll_type"] != "NPSRating" or not isinstance(rating, int) or today:
+        if answer["poll_type"] != "NPSRating" or not text.isdigit() or today:
             continue
         if at[:10] >= first_day:
             key = answer.get("account_id") or "", answer["visitor_id"]
-            last[key] = max(last.get(key, ("", 0)), (at, rating))
+            last[key] = max(last.get(key, ("", 0)), (at, int(text)))
     ratings: dict[str, list[int]] = defaultdict(list)
     for (account, _), (_, rating) in last.items():
         ratings[account].append(rating)

@@ -55,7 +55,7 @@ def assert_whole_windows(output: Output, stream: str = "feature_events") -> None
     by_read: dict[str, int] = dict.fromkeys((w["read_at"] for w in windows), 0)
     for record in output.records(stream):
         by_read[record["read_at"]] += 1
-    assert sum(w["rows"] for w in windows) == sum(by_read.values())
+    assert sum(w["row_count"] for w in windows) == sum(by_read.values())
 
 
 @pytest.fixture

@@ -61,8 +61,10 @@ def test_a_metadata_type_is_unknown(tap: TapRunner) -> None:
     tap.pendo.arm("unknown-metadata-types")
     output = tap.run(select=("visitors",))
     assert tap.exit_code == 0
-    values = [r["metadata"].get("custom", {}).get("unknown_1") for r in output.records("visitors")]
-    assert {type(value) for value in values} >= {int, str, float, bool, list, dict}
+    values = {r["metadata"].get("custom", {}).get("unknown_1") for r in output.records("visitors")}
+    # as text: a column has one type
+    assert "true" in values
+    assert {text[0] for text in values if text} > {"[", "{"}
 
 
 def test_rows_of_the_hour_that_is_not_over_come_twice(tap: TapRunner) -> None:

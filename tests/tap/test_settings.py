@@ -264,6 +264,11 @@ def test_page_size(cli: Cli, tap: TapRunner) -> None:
     )  # four, one counts, and the first again
 
 
+def test_record_format(cli: Cli) -> None:
+    assert isinstance(cli().records("pages")[0]["rules"], list)
+    assert isinstance(cli(record_format="flat").records("pages")[0]["rules"], str)
+
+
 def test_aggregations(cli: Cli) -> None:
     entry = {
         "name": "apps_used",

@@ -21,7 +21,21 @@ from tap_pendo.errors import BrokenBodyError, StreamError, UnsortedError
 from tap_pendo.reading.event_records import EventLayout, WindowRows
 from tap_pendo.reading.paging import PagingFacts
 from tap_pendo.records import identity
-from tap_pendo.records.fields import ANY, BOOLEAN, END, INTEGER, NUMBER, STRING, TIME, Typed
+from tap_pendo.records.fields import (
+    ANY_AS_TEXT,
+    BOOLEAN,
+    END,
+    ID,
+    INTEGER,
+    INTEGERS,
+    LIST,
+    NUMBER,
+    OBJECT,
+    STRING,
+    TEXTS,
+    TIME,
+    Typed,
+)
 from tap_pendo.streams.base_stream import as_dict
 from tap_pendo.streams.message_writer import BlockWriter
 
@@ -35,7 +49,6 @@ DEFAULTS = {n: s["default"] for n, s in SCHEMA["properties"].items() if "default
 SETTINGS = parsed({**DEFAULTS, "integration_key": "k"})
 EVENTS = {row.name: row for row in CATALOG if isinstance(row, EventSpec)}
 STAMPS = ("row_id", "read_at")
-(TEXTS,) = (f.type for f in EVENTS["guide_events"].shape.fields if f.pendo == "accountIds")
 
 # By the type of a field: what Pendo sends as a rule, and what it might send
 USUAL: dict[int, list[t.Any]] = {
@@ -45,19 +58,11 @@ USUAL: dict[int, list[t.Any]] = {
     id(NUMBER): [52.5, 13, -0.0, 0, 1e22, 2**53, 2**64],
     id(BOOLEAN): [True, False],
     id(TIME): [FIRST, FIRST + 5, 1, END - 1],
-    id(ANY): [
-        {"b": 1, "a": ""},
-        {"a": "", "b": 1},
-        {"c": 0.1},
-        "",
-        "a",
-        7,
-        0.5,
-        1.0,
-        True,
-        [],
-        [None],
-    ],
+    id(ID): ["", "a", "b", "é"],
+    id(OBJECT): [{"b": 1, "a": ""}, {"a": "", "b": 1}, {"c": 0.1}, {}],
+    id(LIST): [[], [None], [1, "a"]],
+    id(ANY_AS_TEXT): ["", "a", "7"],
+    id(INTEGERS): [[], [1, -5], [None]],
     id(TEXTS): [[], ["a"], ["a", None]],
 }
 ODD: dict[int, list[t.Any]] = {
@@ -66,7 +71,11 @@ ODD: dict[int, list[t.Any]] = {
     id(NUMBER): ["52.5", "", float("nan"), {}, True, 2**2000, "1e999"],
     id(BOOLEAN): ["true", "FALSE", "yes", 0, 1, 1.0],
     id(TIME): [0, -1, 0.0, 1.0, 1.5, "2026-03-11", "", "soon", END, 10**30, True, {}],
-    id(ANY): [float("nan"), 2**70, {"x": 2**70}, {"a\0": [1.5]}, {"a": float("inf")}, "\udc00"],
+    id(ID): [5, 1.5, True, [], {}, "\udc00"],
+    id(OBJECT): [float("nan"), 0.5, "a", [], {"x": 2**70}, {"a\0": [1.5]}, {"a": float("inf")}],
+    id(LIST): [0.5, "", {}, [float("nan")], [2**70]],
+    id(ANY_AS_TEXT): [7, 0.5, 1.0, True, [], [None], {"a": 1}, 2**70, float("inf")],
+    id(INTEGERS): [["a"], [1.0], ["5"], [2**70], {}, "a"],
     id(TEXTS): [[5], "a", {}, [["a"]], [None, 1.5]],
 }
 UNKNOWN = ["new", "extra", "row_id", "visitor_id", "f1", "", "a b", "é", "tab\t", 'q"', "\ud800"]

@@ -11,14 +11,15 @@ from tap_pendo.records.fields import (
     BOOLEAN,
     ID,
     INTEGER,
+    INTEGERS,
     LIST,
     NUMBER,
     OBJECT,
     STRING,
+    TEXTS,
     TIME,
     Field,
     Shape,
-    array,
     field,
 )
 
@@ -88,7 +89,7 @@ SINGLE_EVENT = Shape(
     BROWSER_TIME,
     TAB_ID,
     UI_ELEMENT_ID,
-    field("accountIds", array(STRING), "All accounts of the visitor."),
+    field("accountIds", TEXTS, "All accounts of the visitor."),
     field("guideTimestamp", TIME, "Time of the guide's event."),
     field("guideSeenReason", STRING, "Why the guide showed: auto, launcher, badge, dom, …"),
     field("receivedTime", TIME, "When Pendo received it."),
@@ -112,7 +113,7 @@ SINGLE_EVENT = Shape(
     field("uiElementText", STRING, "Text of the element."),
     field("uiElementActions", LIST, "Actions of the element."),
     field("destinationStepId", ID, "Step that was gone to."),
-    field("guideStepPollTypes", array(STRING), "Kinds of polls on the step."),
+    field("guideStepPollTypes", TEXTS, "Kinds of polls on the step."),
     field("properties", OBJECT, "Event properties."),
 )
 POLL_EVENT = SINGLE_EVENT + Shape(
@@ -187,19 +188,17 @@ RECORDING = Shape(
     field("recordingRrwebEventCount", INTEGER, "Number of recorded events."),
     field("isBroken", BOOLEAN, "Whether it cannot be played."),
     field("isSessionStart", BOOLEAN, "Whether the session begins here."),
-    field(
-        "activityTimelineTimestamps", array(INTEGER), "Times of activity, in epoch milliseconds."
-    ),
+    field("activityTimelineTimestamps", INTEGERS, "Times of activity, in epoch milliseconds."),
     field("recordingFirstActiveTs", TIME, "First activity of the recording."),
     field("recordingLastActiveTs", TIME, "Last activity of the recording."),
     field(
         "recordingInactivityPeriodStartTimes",
-        array(INTEGER),
+        INTEGERS,
         "When periods without activity began, in epoch milliseconds.",
     ),
     field(
         "recordingInactivityPeriodEndTimes",
-        array(INTEGER),
+        INTEGERS,
         "When periods without activity ended, in epoch milliseconds.",
     ),
     field("recordingLastMobileState", STRING, "Last state of a mobile app."),

@@ -7,10 +7,12 @@ from tap_pendo.records.fields import (
     BOOLEAN,
     ID,
     INTEGER,
+    INTEGERS,
     LIST,
     NUMBER,
     OBJECT,
     STRING,
+    TEXTS,
     TIME,
     Shape,
     array,
@@ -28,7 +30,7 @@ USER_FIELDS = (
     field("hasLoggedIn", BOOLEAN, "Whether the user has ever logged in."),
     field("lastLogin", TIME, "Last login."),
     field("deletedAt", TIME, "When the user was deleted."),
-    field("visitorIds", array(STRING), "Visitors that are this user."),
+    field("visitorIds", TEXTS, "Visitors that are this user."),
 )
 USER = struct(*USER_FIELDS)
 
@@ -70,7 +72,7 @@ COUNTABLE = Shape(
     field("validThrough", TIME, "Until when Pendo has processed usage; moves hourly."),
     field("dailyMergeFirst", TIME, "Pendo's own processing mark."),
     field("dailyRollupFirst", TIME, "Pendo's own processing mark."),
-    field("ignoredFrustrationTypes", array(STRING), "Frustration signals that are ignored."),
+    field("ignoredFrustrationTypes", TEXTS, "Frustration signals that are ignored."),
     field("tagMaintenanceExclude", BOOLEAN, "Whether it is left out of tag maintenance."),
 )
 
@@ -111,7 +113,7 @@ _RULE = (
 )
 _POSITION = field("position", INTEGER, "Place in the list, from 0.")
 
-_APP_IDS = field("appIds", array(INTEGER), "Apps, when there are several.")
+_APP_IDS = field("appIds", INTEGERS, "Apps, when there are several.")
 
 PAGE = COUNTABLE + Shape(
     _APP_IDS,
@@ -126,7 +128,7 @@ FEATURE = COUNTABLE + Shape(
     _APP_IDS,
     field("pageId", ID, "Page that it is on; none when app-wide."),
     field("appWide", BOOLEAN, "Whether it counts on every page."),
-    field("elementPathRules", array(STRING), "CSS selectors that make up the feature."),
+    field("elementPathRules", TEXTS, "CSS selectors that make up the feature."),
     field("elementInitialTag", STRING, "Element on which it was made."),
     field("elementSelectionType", STRING, "How the element was chosen."),
     field("createdDesignerVersion", STRING, "Version of Pendo's designer."),
@@ -150,8 +152,8 @@ FEATURE = COUNTABLE + Shape(
 
 TRACK_TYPE = COUNTABLE + Shape(
     field("trackTypeName", STRING, "Name of the event as sent."),
-    field("trackTypeRules", array(STRING), "Event names that count as this type."),
-    field("eventPropertyNameList", array(STRING), "Names of its event properties."),
+    field("trackTypeRules", TEXTS, "Event names that count as this type."),
+    field("eventPropertyNameList", TEXTS, "Names of its event properties."),
 )
 
 PAGE_RULE = Shape(field("pageId", STRING, "Page."), _POSITION, *_RULE)
@@ -203,7 +205,7 @@ SEGMENT = Shape(
     field("shared", BOOLEAN, "Whether it is shared with everyone."),
     field("createdByApi", BOOLEAN, "Whether it was made through the API."),
     field("isFocusGroup", BOOLEAN, "Whether it is a focus group."),
-    field("dependentMetadata", array(STRING), "Metadata fields that it uses."),
+    field("dependentMetadata", TEXTS, "Metadata fields that it uses."),
 )
 SEGMENT_ID = field("segmentId", STRING, "Segment.")
 SEGMENT_MEMBER = Shape(
@@ -288,7 +290,7 @@ STEP = Shape(
     field("rank", INTEGER, "Place in the guide."),
     field("advanceMethod", STRING, "How the step advances."),
     field("attributes", OBJECT, "Size and style."),
-    field("pollIds", array(STRING), "Polls on the step."),
+    field("pollIds", TEXTS, "Polls on the step."),
     field("lastUpdatedAt", TIME, "When the step last changed."),
     field("resetAt", TIME, "When its counts were reset."),
 )
@@ -297,7 +299,7 @@ POLL = Shape(
     field("id", STRING, "Poll id."),
     field("question", STRING, "Question."),
     field("resetAt", TIME, "When its answers were reset."),
-    field("numericResponses", array(INTEGER), "Numbers that may be answered."),
+    field("numericResponses", INTEGERS, "Numbers that may be answered."),
     field(
         "idResponses", ANY_AS_TEXT, "Options that may be chosen, as JSON text: a list or an object."
     ),
@@ -307,7 +309,7 @@ POLL = Shape(
 GUIDE = Shape(
     field("id", STRING, "Guide id."),
     field("appId", INTEGER, "App that it belongs to."),
-    field("appIds", array(INTEGER), "Apps, when there are several."),
+    field("appIds", INTEGERS, "Apps, when there are several."),
     field("kind", STRING, "Pendo's kind: Guide."),
     field("name", STRING, "Name."),
     field("description", STRING, "Description."),
@@ -343,10 +345,10 @@ GUIDE = Shape(
     field("minAgentVersion", STRING, "Agent version that it needs."),
     field("originId", ID, "Guide that it was copied from."),
     field("resourceCenterId", ID, "Resource centre that it belongs to."),
-    field("children", array(STRING), "Modules of a resource centre."),
+    field("children", TEXTS, "Modules of a resource centre."),
     field("conversion", OBJECT, "Item and window of its conversion."),
     field("experiment", OBJECT, "Times and group size of its experiment."),
-    field("dependentMetadata", array(STRING), "Metadata fields that it uses."),
+    field("dependentMetadata", TEXTS, "Metadata fields that it uses."),
     field("audience", LIST, "Pipeline that chooses its audience."),
     field("audienceUiHint", OBJECT, "The audience as Pendo's UI shows it."),
     field("attributes", OBJECT, "Type, device, badge, priority, capping, …"),

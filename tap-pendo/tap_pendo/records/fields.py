@@ -286,6 +286,8 @@ def array(items: Type) -> Type:
     return Type({"type": ["array", _NULL], "items": items.schema}, fit, _LISTS.get(items))
 
 
+TEXTS, INTEGERS = array(STRING), array(INTEGER)
+
 Values = tuple[t.Any, ...]
 
 # Fields that no shape declares; with more of them, rows that have them stay dicts
