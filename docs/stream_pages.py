@@ -19,7 +19,7 @@ RELATIONS = {
     "app_id": "applications.id",
     "app_ids[]": "applications.id",
     "product_area.id": "product_areas.id",
-    "product_area.id": "product_areas.id",
+    "group_id": "product_areas.id",
     "page_id": "pages.id",
     "feature_id": "features.id",
     "track_type_id": "track_types.id",

@@ -134,7 +134,9 @@ def test_values_of_any_type_load(tap: TapRunner, warehouse: Warehouse) -> None:
     found = warehouse.rows(
         "select poll_response from poll_events where poll_id = 'any' order by browser_time"
     )
-    assert [answer for (answer,) in found] == answers
+    assert [answer for (answer,) in found] == [
+        *("9", "04", "free text", '["a","b"]', '{"id":1}', "4.5", "true")
+    ]
     types = warehouse.rows(
         """
         select distinct jsonb_typeof(metadata -> 'custom' -> 'level') from visitors
