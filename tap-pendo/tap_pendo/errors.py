@@ -90,6 +90,8 @@ class OutputError(BaseException):
             reason = "The loader closed its input: its log says why"
         else:
             said = error.strerror if isinstance(error, OSError) else None
+            if isinstance(error, ImportError):
+                said = f"it needs a package that is not installed: {error.name or error}"
             reason = f"{what} cannot be written ({said or type(error).__name__})"
         super().__init__(f"{reason}; the next run resumes from the last STATE that was written")
 

@@ -7,6 +7,7 @@ import copy
 import gc
 import json
 import os
+import signal
 import sys
 import threading
 import typing as t
@@ -43,6 +44,11 @@ if t.TYPE_CHECKING:
     from tap_pendo.reading.plan import RunPlan
     from tap_pendo.streams.base_stream import PendoStream
 
+_HELP = {
+    "about_format": "Output style of --about, and of --plan if it is json",
+    "discover": "Print the catalogue.",
+    "test": "Say what the key may do (--test), or print the schemas (--test=schema).",
+}
 # A signal must end the process within ten seconds, even if nobody reads our output.
 _GRACE_SECONDS = 8
 
@@ -81,6 +87,7 @@ class TapPendo(Tap):
 
     _run: Run | None = None
     _syncing = False
+    _signal = ""
     _order: Sequence[str] = ()
 
     @property
@@ -127,6 +134,11 @@ class TapPendo(Tap):
         try:
             self.mapper = PluginMapper(config, self.logger)
             self._register_streams()
+        except AttributeError:
+            # Faker has no other error for it
+            raise TapError(
+                "setting `faker_config.locale` must be a locale of Faker, such as de_DE"
+            ) from None
         except (StreamMapConfigError, MapExpressionError, NotImplementedError) as error:
             said = stream_maps.sentence(error, wished)
             raise TapError(f"setting `stream_maps` is not valid: {said}") from None
@@ -186,8 +198,8 @@ class TapPendo(Tap):
         """Add `--plan` to the SDK's options."""
         command = super().get_singer_command()
         for param in command.params:
-            if isinstance(param, click.Option) and param.name == "about_format":
-                param.help = "Output style of --about, and of --plan if it is json"
+            if isinstance(param, click.Option):
+                param.help = _HELP.get(str(param.name), param.help)
         about = "Say what a run would read: windows, calls, rows and minutes. Only counts are read."
         command.params.append(click.Option(["--plan"], is_flag=True, help=about))
         return command
@@ -280,7 +292,10 @@ class TapPendo(Tap):
         except OutputError as error:
             # threads that read ahead are not waited for
             self.run.stop.set()
-            self.logger.error("%s", error)  # noqa: TRY400 - one line
+            if self._signal:
+                self._say_stopped()
+            else:
+                self.logger.error("%s", error)  # noqa: TRY400 - one line
             return self.run.stop_code
         finally:
             self.run.client.close()
@@ -296,6 +311,7 @@ class TapPendo(Tap):
             self.sync_all()
         except SystemExit:
             self.write_message(StateMessage(value=self.state))
+            self._say_stopped()
             raise
         sync_windows = self.streams["sync_windows"]
         if isinstance(sync_windows, SyncWindowsStream):
@@ -303,13 +319,18 @@ class TapPendo(Tap):
         self.message_writer.flush()  # type: ignore[attr-defined]
         return self.run.exit_code()
 
+    def _say_stopped(self) -> None:
+        self.logger.warning(
+            "Stopped by %s; the next run resumes from the last STATE that was written", self._signal
+        )
+
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Only raise a flag while records flow: the window in hand is dropped, lines stay whole."""
         del frame
         code = 128 + signum
         if not self._syncing:
             sys.exit(code)
-        self.run.stop_code = code
+        self.run.stop_code, self._signal = code, signal.Signals(signum).name
         self.run.stop.set()
         timer = threading.Timer(_GRACE_SECONDS, os._exit, (code,))
         timer.daemon = True

@@ -279,13 +279,23 @@ def plain(config: Mapping[str, t.Any], schema: Mapping[str, t.Any]) -> dict[str,
     found: dict[str, t.Any] = {}
     for name, given in config.items():
         required = name in schema.get("required", ())
-        secret = schema["properties"].get(name, {}).get("secret")
+        rule = schema["properties"].get(name, {})
+        secret = rule.get("secret")
         value = (given.strip() or given) if secret and isinstance(given, str) else given
         if value is None or (value == "" and not required):
             continue
-        said = schema["properties"].get(name, {}).get("type", "string")
-        found[name] = value if said == "string" or "string" in said else _decoded(value)
+        found[name] = _typed(value, rule)
     return found
+
+
+def _typed(value: t.Any, rule: Mapping[str, t.Any]) -> t.Any:
+    """Read text as what its setting holds; so also each item of a list of whole numbers."""
+    if "string" in rule.get("type", "string"):
+        return value
+    decoded = _decoded(value)
+    if isinstance(decoded, list) and "integer" in rule.get("items", {}).get("type", ()):
+        return [_decoded(item) for item in decoded]
+    return decoded
 
 
 def _decoded(value: t.Any) -> t.Any:

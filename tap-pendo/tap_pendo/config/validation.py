@@ -137,6 +137,15 @@ def _costly(
             )
 
 
+def _batch(given: Mapping[str, t.Any]) -> Iterable[str]:
+    """Say what `batch_config` lacks: the SDK needs both, and finds out only as it writes."""
+    needed = {"encoding.format": "jsonl or parquet", "storage.root": "such as file:///srv/pendo"}
+    for name, example in needed.items():
+        part, key = name.split(".")
+        if given and not (given.get(part) or {}).get(key):
+            yield f"setting `batch_config.{name}` is missing: it is required, {example}"
+
+
 def _beyond_schema(config: Mapping[str, t.Any], streams: Mapping[str, bool]) -> Iterable[str]:
     moments = {}
     for name in ("start_date", "end_date"):
@@ -150,6 +159,7 @@ def _beyond_schema(config: Mapping[str, t.Any], streams: Mapping[str, bool]) -> 
                 years = f"{_FIRST_YEAR} to {_LAST_YEAR}"
                 yield f"setting `{name}` is out of range; it must be in the years {years}"
     yield from _own_streams(config, streams)
+    yield from _batch(config.get("batch_config") or {})
     start, end = moments.get("start_date"), moments.get("end_date")
     if start and end and start >= end:
         yield "setting `start_date` must be before `end_date`"
@@ -250,9 +260,9 @@ def _access(run: Run, tries: int) -> Access:
             "answers instead of Pendo"
         ) from error
     except StreamError as error:
-        raise TapError(f"Pendo cannot be reached: {error}") from error
+        raise TapError(_unreachable(run, error)) from error
     if not access.valid:
-        raise TapError(KEY_REFUSED + _other_region(run))
+        raise TapError(f"{KEY_REFUSED}; asked at {run.settings.base_url}{_other_region(run)}")
     return access
 
 
@@ -282,7 +292,11 @@ def _apps(run: Run) -> set[int]:
     except (ForbiddenError, RefusedError):
         raise
     except StreamError as error:
-        raise TapError(f"Pendo cannot be reached: {error}") from error
+        raise TapError(_unreachable(run, error)) from error
+
+
+def _unreachable(run: Run, error: StreamError) -> str:
+    return f"Pendo cannot be reached at {run.settings.base_url}: {error}"
 
 
 def _require_apps(run: Run, apps: set[int]) -> None:
