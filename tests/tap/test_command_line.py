@@ -86,6 +86,18 @@ def test_a_log_level_that_does_not_exist_gives_one_line(module: str, name: str) 
     assert done.stderr == f"{name} must be one of debug, info, warning, error, critical\n"
 
 
+def test_a_record_that_meltano_would_not_pass_on_is_named(
+    tap: TapRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = tap.pendo.world.definitions["page"][0]
+    tap.pendo.world.add_definition("page", {**page, "id": "large", "description": "x" * 6_000_000})
+    output = tap.run(select=("pages",))
+
+    [warning] = [r.getMessage() for r in caplog.records if "elt.buffer_size" in r.getMessage()]
+    assert "pages: a record (`id` large) has 6,00" in warning
+    assert "large" in {row["id"] for row in output.records("pages")}
+
+
 def test_a_run_that_is_stopped_says_so(tap: TapRunner, tmp_path: Path) -> None:
     tap.pendo.faults.add({"kind": "delay", "seconds": 30, "times": None, "source": "visitors"})
     config = {**tap.config, "start_date": "2026-03-11T10:00Z"}

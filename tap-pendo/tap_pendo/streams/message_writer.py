@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import select
 import sys
 import typing as t
@@ -20,6 +21,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BLOCK = 256 * 1024
+# what Meltano passes on as one line, half of its default `elt.buffer_size`
+_LONGEST_LINE = 5 * 1024 * 1024
+
+logger = logging.getLogger("tap-pendo")
 
 
 def _plain(value: t.Any) -> str:
@@ -71,6 +76,8 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         tail += b"}\n"
         # JSON holds no line feed: each one is between two records
         lines = self._encode_lines(records)[:-1]
+        if len(lines) > _LONGEST_LINE:
+            _warn_of_long(stream, lines.split(b"\n"))
         self._buffer += head + lines.replace(b"\n", tail + head) + tail
         if len(self._buffer) >= _BLOCK:
             self.flush()
@@ -83,6 +90,22 @@ class BlockWriter(GenericSingerWriter[bytes, Message]):
         """
         data, self._buffer = self._buffer, bytearray()
         write_out(data)
+
+
+def _warn_of_long(stream: str, lines: Sequence[bytes]) -> None:
+    for line in lines:
+        if len(line) > _LONGEST_LINE:
+            record = msgspec.json.decode(line)
+            name = next((name for name in ("row_id", "id") if name in record), "")
+            which = f" (`{name}` {record[name]})" if name else ""
+            logger.warning(
+                "%s: a record%s has %s bytes, which Meltano does not pass on by default; set its "
+                "`elt.buffer_size` to at least %s",
+                stream,
+                which,
+                f"{len(line):,}",
+                f"{4 * len(line):,}",
+            )
 
 
 def write_out(data: bytes | bytearray) -> None:
