@@ -6,7 +6,9 @@ import contextlib
 import gc
 import io
 import json
+import random
 import typing as t
+from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 
 import psycopg
@@ -25,10 +27,10 @@ from target_postgres.target import TargetPostgres
 from with_demo.postgres import embedded_postgres
 
 # a busy machine is slow, and not wrong
-examples.register_profile(
-    "untimed", examples(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-examples.load_profile("untimed")
+CALM = examples(deadline=None, suppress_health_check=list(HealthCheck))
+examples.register_profile("default", CALM, derandomize=True, max_examples=30)
+# other examples each time; a failure prints how to repeat it
+examples.register_profile("nightly", CALM, max_examples=300, print_blob=True)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,15 +48,45 @@ NOW = datetime(2026, 3, 11, 12, 34, 56, tzinfo=timezone.utc)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take --all."""
     parser.addoption("--all", action="store_true", help="whole matrices instead of a sample")
+    parser.addoption("--seed", type=int, help="of what is random: 0, but with --all any")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test marked sampled(all, some) its numbers: all of them with --all, else some."""
-    marker = metafunc.definition.get_closest_marker("sampled")
-    if marker:
-        whole, some = marker.args
-        step = 1 if metafunc.config.getoption("all") else whole // some
-        metafunc.parametrize("number", range(0, whole, step))
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose what is random, and how much of it: the same each time, unless --all is given."""
+    examples.load_profile("nightly" if config.getoption("all") else "default")
+    if config.getoption("seed") is None:
+        # the processes of xdist are given what is found here
+        config.option.seed = random.randrange(10**6) if config.getoption("all") else 0
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print what a random test is repeated with."""
+    return f"--seed={config.getoption('seed')}"
+
+
+@pytest.fixture
+def draw(request: pytest.FixtureRequest) -> random.Random:
+    """Give what a test draws from: by its name and `--seed`."""
+    return random.Random(f"{request.config.getoption('seed')} {request.node.name}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --all, leave out what is marked `whole`, and most cases of what is marked `some`."""
+    if config.getoption("all"):
+        return
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        marker = item.get_closest_marker("some")
+        if marker:
+            cases[item.nodeid.partition("[")[0]].append(item)
+    left_out = {item.nodeid for item in items if item.get_closest_marker("whole")}
+    for each in cases.values():
+        marker = t.cast("pytest.Mark", each[0].get_closest_marker("some"))
+        there = [item for item in each if item.nodeid not in left_out]
+        kept = random.Random(0).sample(there, min(marker.args[0], len(there)))
+        left_out.update(item.nodeid for item in there if item not in kept)
+    config.hook.pytest_deselected(items=[i for i in items if i.nodeid in left_out])
+    items[:] = [item for item in items if item.nodeid not in left_out]
 
 
 @pytest.fixture(autouse=True)

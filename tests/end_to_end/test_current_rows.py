@@ -68,7 +68,8 @@ class Reader:
         return entity.app_id
 
 
-@pytest.mark.sampled(len(PRODUCTS), 1)
+@pytest.mark.some(1)
+@pytest.mark.parametrize("number", range(len(PRODUCTS)))
 def test_current_rows_are_exact_after_every_kind_of_read(
     number: int, postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,7 +135,8 @@ def assert_same(found: dict[tuple[str, str], Rows], truth: dict[tuple[str, str],
     assert wrong == {}
 
 
-@pytest.mark.sampled(len(SWITCHES), 2)
+@pytest.mark.some(2)
+@pytest.mark.parametrize("number", range(len(SWITCHES)))
 def test_each_kind_of_stream_ends_exact_or_says_what_it_lacks(
     number: int, postgres: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

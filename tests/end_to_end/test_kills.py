@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import subprocess
 import sys
 import typing as t
@@ -23,6 +22,7 @@ from tests.sink import EVENTS, Sink
 from tests.tables import event_sums
 
 if t.TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -120,10 +120,11 @@ def _at(now: datetime) -> Iterator[None]:
         yield
 
 
-@pytest.mark.sampled(50, 2)
-def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) -> None:
+@pytest.mark.some(2)
+@pytest.mark.parametrize("draw", range(50), indirect=True)
+def test_a_killed_run_is_made_good_by_the_next(draw: random.Random, killable: Killable) -> None:
     world, tap = killable.tap.pendo.world, killable.tap
-    after = random.Random(number).randrange(killable.size)
+    after = draw.randrange(killable.size)
     tap.pendo.calls.clear()
     first = killable.killed(after)
     calls = dict(tap.pendo.calls.counts)
@@ -154,12 +155,13 @@ def test_a_killed_run_is_made_good_by_the_next(number: int, killable: Killable) 
         assert asked <= len(finished) + WORKERS + 1
 
 
-@pytest.mark.sampled(24, 1)
+@pytest.mark.some(1)
+@pytest.mark.parametrize("draw", range(24), indirect=True)
 def test_a_killed_run_of_many_small_reads_is_made_good_by_the_next(
-    number: int, piecewise: Killable
+    draw: random.Random, piecewise: Killable
 ) -> None:
     tap = piecewise.tap
-    first = piecewise.killed(random.Random(number).randrange(piecewise.size))
+    first = piecewise.killed(draw.randrange(piecewise.size))
     second = tap.run(select=PIECEWISE, state=first.state)
     assert tap.exit_code == 0
     sink, whole = Sink(), Sink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 import typing as t
 from datetime import timedelta
 from functools import partial
@@ -39,6 +38,7 @@ from tests.sink import EVENTS, Sink
 from tests.tables import event_sums
 
 if t.TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -190,7 +190,8 @@ def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sides]:
             yield Sides(TapRunner(pendo), TargetRunner(planhat, tmp_path))
 
 
-@pytest.mark.sampled(len(POSITIONS), 1)
+@pytest.mark.some(1)
+@pytest.mark.parametrize("number", range(len(POSITIONS)))
 def test_run_after_run_planhat_has_what_pendo_counts(number: int, sides: Sides) -> None:
     in_doubt, settle_hours = POSITIONS[number]
     settings: Record = {"in_doubt": in_doubt, "settle_hours": settle_hours}
@@ -249,7 +250,8 @@ def test_a_lost_ledger_is_not_made_anew_where_the_tap_resumes(sides: Sides) -> N
     assert held(sides.planhat) == sent
 
 
-@pytest.mark.sampled(2, 1)
+@pytest.mark.some(1)
+@pytest.mark.parametrize("number", range(2))
 def test_a_first_read_in_pieces_goes_on_with_its_ledger_alone(number: int, sides: Sides) -> None:
     given: Record = {
         "select": (*STREAMS, "active_visitors"),
@@ -282,9 +284,12 @@ def _rules() -> list[Record]:
     return [*RULES["activities"], *RULES["metrics"]]
 
 
-@pytest.mark.sampled(10, 1)
-def test_five_runs_each_killed_before_end_with_what_pendo_counts(number: int, sides: Sides) -> None:
-    kills = random.Random(number)
+@pytest.mark.some(1)
+@pytest.mark.parametrize("draw", range(10), indirect=True)
+def test_five_runs_each_killed_before_end_with_what_pendo_counts(
+    draw: random.Random, sides: Sides
+) -> None:
+    kills = draw
     in_doubt = kills.choice(("assume_sent", "resend"))
     settings: Record = {"in_doubt": in_doubt, "settle_hours": 3, "kills": kills}
     sides.target.planhat.knobs.activity_answer = kills.choice(("json", "text", "empty"))
@@ -315,11 +320,11 @@ def test_five_runs_each_killed_before_end_with_what_pendo_counts(number: int, si
     assert_settled(sides, last, in_doubt)
 
 
-@pytest.mark.sampled(40, 1)
+@pytest.mark.some(1)
+@pytest.mark.parametrize("draw", range(40), indirect=True)
 def test_whatever_happens_in_between_planhat_ends_with_what_pendo_counts(
-    number: int, sides: Sides
+    draw: random.Random, sides: Sides
 ) -> None:
-    draw = random.Random(number)
     in_doubt = draw.choice(("assume_sent", "resend"))
     knobs = sides.target.planhat.knobs
     knobs.activity_answer = draw.choice(("json", "text", "empty"))

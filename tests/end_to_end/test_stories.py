@@ -7,7 +7,7 @@ import typing as t
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pendo_emulator.clock import Clock
 from pendo_emulator.knobs import Knobs
@@ -137,12 +137,7 @@ WORLDS = st.fixed_dictionaries(
 
 
 def test_after_each_run_the_sink_holds_what_pendo_counts(request: pytest.FixtureRequest) -> None:
-    @settings(
-        max_examples=200 if request.config.getoption("all") else 4,
-        derandomize=True,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=200 if request.config.getoption("all") else 4)
     @given(WORLDS, STORIES)
     def holds(product: dict[str, t.Any], story: tuple[str, list[Step]]) -> None:
         period, told = story

@@ -134,9 +134,9 @@ def ledger_is_shared(target: TargetRunner, ledger_in_postgres: str) -> None:
     Database(ledger_in_postgres, target.planhat.tenant_token).close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.whole)])
 def either_ledger(request: pytest.FixtureRequest, target: TargetRunner) -> str:
-    """Run a test twice: with its ledger in SQLite, and in PostgreSQL."""
+    """Give a ledger in SQLite; with --all, run the test with one in PostgreSQL too."""
     if request.param == "postgresql":
         target.config["ledger_url"] = request.getfixturevalue("ledger_in_postgres")
     return str(request.param)

@@ -385,6 +385,7 @@ def test_a_record_without_a_time_is_never_of_now(command: Command) -> None:
 # The process itself
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("lines", ["xyzzy\n", '{"type": "STATE", "value": {"xyz'])
 def test_the_process_says_one_line_and_no_traceback(lines: str, target: TargetRunner) -> None:
     file = target.folder / "config.json"

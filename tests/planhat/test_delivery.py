@@ -84,7 +84,8 @@ def kept(target: TargetRunner) -> dict[Place, Kept]:
     return ledger(target.folder / "ledger.db")
 
 
-@pytest.mark.sampled(len(CASES), 60)
+@pytest.mark.some(12)
+@pytest.mark.parametrize("number", range(len(CASES)))
 def test_whatever_befalls_posts_planhat_has_the_truth_but_for_what_is_in_doubt(
     number: int, target: TargetRunner
 ) -> None:
@@ -156,6 +157,7 @@ def test_points_that_show_up_late_are_not_sent_again(target: TargetRunner) -> No
     assert held(planhat.world) == usage.points
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("commit", [False, True])
 @pytest.mark.parametrize("in_doubt", ["assume_sent", "resend"])
 def test_points_that_cannot_be_read_back_are_decided_by_in_doubt(

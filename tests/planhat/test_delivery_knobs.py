@@ -66,6 +66,7 @@ def _two_namesakes() -> list[Message]:
     return [event(day(7, 8), "u1", 4), event(day(7, 8), "u1", 2, account="beta")]
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize("knobs", [*OF_STRANGERS], ids=str)
 def test_in_every_position_strangers_that_are_sent_have_a_fate_and_create_nobody(
     knobs: Record, target: TargetRunner

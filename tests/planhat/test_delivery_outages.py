@@ -54,6 +54,7 @@ def test_with_planhat_down_at_the_start_nothing_is_read(
     assert not (target.folder / "ledger.db").exists()
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("after", [0, 5, 9])
 @pytest.mark.parametrize("in_doubt", ["assume_sent", "resend"])
 @pytest.mark.parametrize("fault", DOWN)
@@ -87,6 +88,7 @@ def test_with_planhat_down_in_the_middle_the_next_run_sends_the_rest(
     assert not lost or in_doubt == "assume_sent"
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("path", ["/leancompanies", "/endusers", "/companies"])
 @pytest.mark.parametrize("fault", [*DOWN, {"kind": "malformed"}, {"kind": "delay"}])
 def test_reading_planhat_is_tried_again(fault: Record, path: str, target: TargetRunner) -> None:

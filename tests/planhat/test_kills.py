@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import typing as t
 from datetime import datetime, timedelta, timezone
 
@@ -20,6 +19,7 @@ from tests.planhat.usage import assert_once, held, ledger
 from tests.sink import Sink
 
 if t.TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
     from tests.conftest import Output
@@ -62,17 +62,17 @@ def recorded() -> Iterator[Recorded]:
         yield Recorded(TapRunner(pendo))
 
 
-@pytest.mark.sampled(50, 5)
+@pytest.mark.some(2)
+@pytest.mark.parametrize("draw", range(50), indirect=True)
 def test_a_killed_run_is_made_good_by_the_next(
-    number: int, recorded: Recorded, target: TargetRunner
+    draw: random.Random, recorded: Recorded, target: TargetRunner
 ) -> None:
-    draw = random.Random(number)
-    settings = {**RULES, "in_doubt": ("assume_sent", "resend")[number % 2]}
+    settings = {**RULES, "in_doubt": draw.choice(("assume_sent", "resend"))}
     planhat = target.planhat
     planhat.knobs.activity_answer = draw.choice(("json", "text", "empty"))
     acquaint(recorded.tap.pendo.world, planhat.world)
     state, text = None, recorded.text
-    for _ in range(1 + number % 3):
+    for _ in range(draw.randint(1, 3)):
         state = killed(target, text, draw, **settings) or state
         text = recorded.read(state).text.encode()
     # what may have arrived late, has

@@ -407,6 +407,7 @@ def test_another_on_change_holds_for_figures_that_are_known_already(target: Targ
     assert run("report", *figure(20, reads[3])) == [7, 9, 3]
 
 
+@pytest.mark.some(1)
 @pytest.mark.usefixtures("either_ledger")
 def test_a_rule_that_is_taken_out_and_brought_back_goes_on_where_it_was(
     target: TargetRunner,

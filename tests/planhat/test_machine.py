@@ -18,7 +18,7 @@ from unittest import mock
 
 import hypothesis.strategies as st
 from emulation.clock import Clock
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from planhat_emulator.server import serve
 from planhat_emulator.world import World
@@ -448,10 +448,7 @@ def test_planhat_has_what_the_model_says_after_any_runs(
             settings=settings(
                 max_examples=500 if many else 5,
                 stateful_step_count=40 if many else 20,
-                derandomize=True,
                 phases=[Phase.generate, Phase.shrink] if many else [Phase.generate],
-                deadline=None,
                 database=None,
-                suppress_health_check=list(HealthCheck),
             ),
         )

@@ -182,6 +182,7 @@ def test_without_api_token_ids_are_sent_as_they_are(target: TargetRunner) -> Non
 ODD_IDS = ("a\tb", "a\nb", "\u001ba", "a\u007f", "a\u2028b", " a")
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("id_", ODD_IDS)
 def test_ids_with_control_characters_that_planhat_knows_are_sent(
     id_: str, either_ledger: str, target: TargetRunner
@@ -437,6 +438,7 @@ def test_end_users_are_created_one_bulk_upsert_after_the_other(
     assert report["sent"] == 5
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -550,6 +552,7 @@ def test_nobody_is_created_unless_that_is_set(
 ADDRESSES = [f"p{n}@acme.example" for n in range(20)]
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("unmatched", ["park", "send", "skip"])
 @pytest.mark.parametrize("create", [False, True])
 @pytest.mark.parametrize("field", ["visitor_id", EMAIL])

@@ -168,6 +168,7 @@ def test_what_is_no_number_is_rejected(value: t.Any, target: TargetRunner) -> No
     assert "`score`" in report["rules"][0]["reasons"][0]["reason"]
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("on_change", "read", "expected"),
     [
@@ -331,6 +332,7 @@ def test_a_snapshot_is_not_undone_by_an_older_one(target: TargetRunner) -> None:
 # Objects
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     ("model", "field", "by", "subject", "external_id"),
     [

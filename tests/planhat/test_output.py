@@ -83,6 +83,7 @@ def assert_the_next_run_makes_it_good(target: TargetRunner, usage: Usage) -> Non
     assert_once(held(target.planhat.world), truth, ledger(target.folder / "ledger.db"))
 
 
+@pytest.mark.some(1)
 @BUFFERING
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_a_disk_that_is_full_is_one_line(unbuffered: str, target: TargetRunner) -> None:
@@ -97,6 +98,7 @@ def test_a_disk_that_is_full_is_one_line(unbuffered: str, target: TargetRunner) 
     assert_the_next_run_makes_it_good(target, usage)
 
 
+@pytest.mark.some(1)
 @BUFFERING
 def test_a_pipe_that_is_closed_is_one_line(unbuffered: str, target: TargetRunner) -> None:
     settle_in(target.planhat.world)
@@ -111,6 +113,7 @@ def test_a_pipe_that_is_closed_is_one_line(unbuffered: str, target: TargetRunner
     assert_the_next_run_makes_it_good(target, usage)
 
 
+@pytest.mark.some(1)
 @BUFFERING
 def test_a_signal_while_the_pipe_is_full_cuts_no_line(
     unbuffered: str, target: TargetRunner

@@ -227,6 +227,7 @@ def scored(**more: t.Any) -> Record:
     return {"activities": [], "metrics": [{**rule, "on_change": "resend", **more}]}
 
 
+@pytest.mark.some(2)
 @pytest.mark.usefixtures("either_ledger")
 @pytest.mark.parametrize(
     ("aggregate", "first", "second"),

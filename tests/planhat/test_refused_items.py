@@ -53,6 +53,7 @@ def rejected(report: Record) -> list[tuple[str, int]]:
     return [(each["reason"], each["records"]) for each in reasons if each["fate"] == "rejected"]
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("form", ["json", "text", "html"])
 @pytest.mark.parametrize("status", [400, 422])
 @BY_PATH
@@ -96,6 +97,7 @@ def test_of_a_post_that_was_taken_in_part_nothing_is_posted_again(
     assert posts(target, path) == (1 if path == "/analytics/bulk" else 3)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("commit", [False, True])
 @pytest.mark.parametrize("in_doubt", ["assume_sent", "resend"])
 @pytest.mark.parametrize(
@@ -171,6 +173,7 @@ def test_the_good_end_users_among_bad_ones_are_created(target: TargetRunner) -> 
 # How they are searched for
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("bad", [[0], [6], [99], [0, 1, 2, 3, 4], range(40, 60), range(0, 100, 2)])
 @KINDS
 def test_all_bad_items_are_found_and_all_good_ones_taken(

@@ -78,6 +78,7 @@ def finished(target: TargetRunner, usage: Usage) -> None:
     assert_once(held(target.planhat.world), truth, ledger(target.folder / "ledger.db"))
 
 
+@pytest.mark.some(1)
 @SIGNALS
 def test_while_no_input_comes(number: int, code: int, target: TargetRunner) -> None:
     usage = Usage()
@@ -96,6 +97,7 @@ def test_while_no_input_comes(number: int, code: int, target: TargetRunner) -> N
     finished(target, usage)
 
 
+@pytest.mark.some(1)
 @SIGNALS
 def test_while_input_keeps_coming(number: int, code: int, target: TargetRunner) -> None:
     usage = Usage()
@@ -124,6 +126,7 @@ def test_while_input_keeps_coming(number: int, code: int, target: TargetRunner) 
     finished(target, usage)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("seconds", "number", "code"),
     [(1.0, signal.SIGTERM, 143), (1.0, signal.SIGINT, 130), (60.0, signal.SIGTERM, 143)],
@@ -147,6 +150,7 @@ def test_while_planhat_is_slow_to_take_posts(
     finished(target, usage)
 
 
+@pytest.mark.some(2)
 @SIGNALS
 @pytest.mark.parametrize("path", ["/leancompanies", "/endusers", "/dimensiondata"])
 def test_while_planhat_is_slow_to_answer_questions(
@@ -171,6 +175,7 @@ def test_while_planhat_is_slow_to_answer_questions(
     finished(target, usage)
 
 
+@pytest.mark.some(1)
 @SIGNALS
 def test_while_planhat_is_asked_at_the_start(number: int, code: int, target: TargetRunner) -> None:
     fault = {"kind": "delay", "seconds": 60.0, "path": "/users", "times": None}

@@ -260,6 +260,7 @@ def test_an_hour_that_pendo_cannot_give_is_not_asked_for_again_and_again(
     assert f"feature_events from {to_text(HOUR)} to {to_text(HOUR + LATER)}" in caplog.text
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("kind", ["visitors", "accounts"])
 @pytest.mark.parametrize("newcomer", ["a passed place", "v99"])
 def test_a_person_who_arrives_between_two_pages_is_no_wrong_order(
@@ -338,6 +339,7 @@ POSITIONS: list[tuple[int, t.Any]] = [
 ]
 
 
+@pytest.mark.some(1)
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("ids", AWKWARD, ids=lambda ids: ids[1])
 def test_events_of_ids_that_no_filter_can_name(
@@ -359,6 +361,7 @@ def test_events_of_ids_that_no_filter_can_name(
         assert refused <= (knob == "refused")
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("ids", AWKWARD, ids=lambda ids: ids[1])
 def test_people_whose_ids_no_filter_can_name(
     ids: list[str],

@@ -30,6 +30,7 @@ def span(tap: TapRunner) -> tuple[int, int]:
     return to_ms(START), now - now % 3_600_000
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", ["single_events", "session_recordings", "email_events"])
 def test_every_row_arrives_once(name: str, tap: TapRunner) -> None:
     output = tap.run(select=(name,), start_date=START.isoformat())
@@ -39,6 +40,7 @@ def test_every_row_arrives_once(name: str, tap: TapRunner) -> None:
     assert len({r["row_id"] for r in records}) == len(records)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("page_size", [50_000, 7])
 def test_single_events_that_only_tell_their_hour_are_kept(
     page_size: int, tap: TapRunner, caplog: pytest.LogCaptureFixture

@@ -27,6 +27,7 @@ def lines(output: Output) -> tuple[Counter[str], list[str]]:
     return records, [json.dumps(m, sort_keys=True) for m in said if m["type"] != "RECORD"]
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("settings", [{}, {"period": "day", "page_size": 200}])
 def test_both_ways_print_the_same_lines(
     settings: dict[str, t.Any], tap: TapRunner, monkeypatch: pytest.MonkeyPatch

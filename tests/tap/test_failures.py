@@ -36,6 +36,7 @@ def last_line(caplog: pytest.LogCaptureFixture) -> str:
     return [r.getMessage() for r in caplog.records if r.name == "tap-pendo"][-1]
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("stream", "fault"),
     [

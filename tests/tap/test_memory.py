@@ -55,6 +55,7 @@ def catalog(folder: Path) -> dict[str, t.Any]:
     return found
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("in_order", [True, False], ids=["sorted by Pendo", "sorted here"])
 def test_eight_times_the_rows_of_a_window_need_no_more_memory(
     in_order: bool, tmp_path: Path

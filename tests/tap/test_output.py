@@ -97,6 +97,7 @@ def terminate(started: Started) -> float:
     return time.monotonic() + MOST_SECONDS
 
 
+@pytest.mark.some(1)
 @BUFFERING
 def test_a_signal_while_the_pipe_is_full_cuts_no_line(
     unbuffered: str, tap: TapRunner, tmp_path: Path
@@ -143,6 +144,7 @@ def assert_covers_what_is_written(messages: list[Message]) -> None:
                     assert marks["covered_to"] <= covered[-1][1]
 
 
+@pytest.mark.some(2)
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     ("entry", "unbuffered"),
@@ -162,6 +164,7 @@ def test_a_disk_that_is_full_is_one_line(
     assert "The output cannot be written (No space left on device); the next run resumes" in error
 
 
+@pytest.mark.some(2)
 @BUFFERING
 @pytest.mark.parametrize("lines", [0, 1])
 def test_a_loader_that_is_gone_is_one_line(
@@ -216,6 +219,7 @@ def into(size: int, made: t.Any) -> tuple[int, list[bytes]]:
     return code, bytes(output.taken).split(b"\n")
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.97])
 def test_an_output_that_takes_no_more_ends_the_run(
     share: float, tap: TapRunner, caplog: pytest.LogCaptureFixture

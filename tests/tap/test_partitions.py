@@ -61,6 +61,7 @@ def rows(output: Output, *, reads: bool = False) -> Counter[str]:
     )
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(
     ("zone", "period"),
     [("UTC", "hour"), ("America/New_York", "day"), ("Asia/Kolkata", "hour")],

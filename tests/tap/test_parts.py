@@ -131,6 +131,7 @@ def list_apps(tap: TapRunner) -> None:
         tap.pendo.world.add_definition("app", {"id": app_id, "name": f"app {app_id}"})
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 @pytest.mark.parametrize("status", [408, 413, 504])
 def test_windows_that_are_too_long_for_pendo_are_halved(
@@ -246,6 +247,7 @@ def test_a_flood_of_one_visitor_is_whole_whatever_the_page(page_size: int, tap: 
     assert_whole_windows(output)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("page_size", [800, 70])
 def test_a_visitor_who_is_too_much_alone_is_read_app_by_app(
     page_size: int, tap: TapRunner, at_most: Callable[[int], None]
@@ -394,6 +396,7 @@ def test_quiet_history_is_read_in_long_windows_and_busy_history_in_short_ones(
         assert all(a[0] == b[1] for a, b in itertools.pairwise(edges))
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("status", [408, 413])
 @pytest.mark.parametrize("page_size", [50_000, 700])
 def test_answers_that_pendo_finds_too_large_are_asked_for_in_parts(

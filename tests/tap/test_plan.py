@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
-from tap_pendo.calendar import UTC
+from tap_pendo.calendar import HOUR, UTC
 from tap_pendo.catalog import CATALOG
 from tap_pendo.catalog.stream_specs import EventSpec, PerParentSpec
 
@@ -26,7 +26,8 @@ AGGREGATION = "/api/v1/aggregation"
 START = datetime(2026, 1, 20, tzinfo=UTC)
 # the emulated Pendo refuses agentic events, as the real one may
 EVENTS = [
-    pytest.param(row, id=row.name)
+    # a call for each of 1,200 hours
+    pytest.param(row, id=row.name, marks=[pytest.mark.whole] if row.longest == HOUR else [])
     for row in CATALOG
     if isinstance(row, EventSpec) and row.name != "agentic_events"
 ]
@@ -85,6 +86,7 @@ def calls(plan: Planner, source: str) -> int:
     return plan.tap.pendo.calls.counts[AGGREGATION, source]
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("row", EVENTS)
 def test_rows_windows_and_calls_of_events_are_those_of_the_run(
     row: EventSpec, plan: Planner

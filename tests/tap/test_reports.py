@@ -56,6 +56,7 @@ def test_columns_that_no_table_can_have_are_kept_in_extra(
     assert others == [1, "A", "a", 2]
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("values", [(None, "x", None), (None, 1, None), (1, None), ("x", None)])
 def test_a_column_may_be_null_in_a_whole_read(
     values: tuple[t.Any, ...], tap: TapRunner, warehouse: Warehouse, answering: Answering

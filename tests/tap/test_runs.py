@@ -118,6 +118,7 @@ def test_a_second_run_brings_only_news(row: EventSpec, tap: TapRunner) -> None:
     assert max(w["window_end"] for w in windows) == "2026-03-11T15:00:00.000Z"
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("row", SUMMED)
 def test_late_events_are_read_by_the_first_run_of_the_next_day(
     row: EventSpec, tap: TapRunner
@@ -172,6 +173,7 @@ def pendo_row(record: Record) -> Record:
     return {f.pendo: record[f.name] for f in fields if f.name in record}
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("row", SUMMED)
 @pytest.mark.parametrize("page_size", [2, 60])
 def test_pages_of_any_size_give_the_same_rows(
@@ -197,6 +199,7 @@ FAULTS: dict[str, list[Record]] = {
 }
 
 
+@pytest.mark.some(10)
 @pytest.mark.usefixtures("_small_blocks")
 @pytest.mark.parametrize("row", SUMMED)
 @pytest.mark.parametrize("fault", FAULTS)
@@ -209,6 +212,7 @@ def test_faults_lose_nothing_and_double_nothing(row: EventSpec, fault: str, tap:
     assert_same(faulty, whole)
 
 
+@pytest.mark.some(4)
 @pytest.mark.usefixtures("_small_blocks")
 @pytest.mark.parametrize("stream", ["visitors", "accounts"])
 @pytest.mark.parametrize("fault", FAULTS)
@@ -250,6 +254,7 @@ def test_a_read_that_goes_on_after_a_break_notices_what_another_order_hides(
     assert {*NAMES} <= {r["visitor_id"] for r in found}
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize(
     "knobs",
     [{"sort_keys": 1}, {"sort_keys": 2}, {"collation": "casefold"}, {"collation": "casefold_sort"}],
@@ -301,6 +306,7 @@ def test_late_rows_that_another_window_would_hold_are_told_and_read_by_the_lookb
     assert [r["guide_id"] for r in second.records("guide_events") if r["visitor_id"] == "late"]
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Asia/Kathmandu", "Australia/Adelaide"])
 @pytest.mark.parametrize("alignment", ["utc", "local"])
 @pytest.mark.parametrize("page_size", [50_000, 40])
@@ -308,7 +314,7 @@ def test_hours_of_zones_off_by_part_of_an_hour(
     zone: str, alignment: str, page_size: int, tap: TapRunner
 ) -> None:
     """Neighbouring windows share no bucket and miss none, however Pendo aligns its hours."""
-    world = World(time_zone=zone, clock=tap.pendo.clock)
+    world = World(events_per_day=60, visitors=80, time_zone=zone, clock=tap.pendo.clock)
     world.knobs.hour_alignment = alignment  # type: ignore[assignment]
     row = next(r for r in EVENTS if r.name == "feature_events")
     settings = {

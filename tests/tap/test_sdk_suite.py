@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 # The suite builds the tap while pytest collects, so its Pendo lives as long as this module.
-_serving = serve(World(events_per_day=250))
+_serving = serve(World(events_per_day=100, visitors=150))
 _pendo = _serving.__enter__()
 
 

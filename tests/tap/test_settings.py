@@ -107,9 +107,10 @@ def test_app_ids(cli: Cli) -> None:
     assert len(output.records("visitors")) == len(every.records("visitors"))
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
 def test_period_and_timezone(zone: str, tap: TapRunner, tmp_path: Path) -> None:
-    world = World(time_zone=zone, clock=tap.pendo.clock)
+    world = World(events_per_day=60, visitors=80, time_zone=zone, clock=tap.pendo.clock)
     # lets the truth count from half past, where days begin in India
     world.knobs.hour_alignment = "local"
     with serve(world) as pendo:
@@ -159,7 +160,9 @@ def test_a_timezone_that_is_not_the_subscriptions(
 def test_hours_off_the_hour_ask_for_the_timezone(
     tap: TapRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(time_zone="Asia/Kolkata", clock=tap.pendo.clock)
+    world = World(
+        events_per_day=60, visitors=80, time_zone="Asia/Kolkata", clock=tap.pendo.clock
+    )
     world.knobs.hour_alignment = "local"
     with serve(world) as pendo:
         tap.config |= {"api_url": pendo.url, "integration_key": pendo.key}
@@ -168,6 +171,7 @@ def test_hours_off_the_hour_ask_for_the_timezone(
     assert "set `timezone`" in caplog.text
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("hours_later", "days", "hours", "first_window"),
     [

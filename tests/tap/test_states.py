@@ -215,6 +215,7 @@ def test_the_state_of_the_older_tap_is_refused_in_one_line(
     assert "start without state" in line
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("wrap", ["STATE", "value", "singer_state", "both"])
 def test_a_state_is_taken_as_it_comes(wrap: str, tap: TapRunner, tmp_path: Path) -> None:
     first = tap.run(select=(STREAM,))

@@ -10,7 +10,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tap_pendo import json_stream
 from tap_pendo.calendar import UTC, Window, from_ms, from_text, ms_text, to_text
@@ -147,7 +147,6 @@ def made(
 def test_both_ways_give_the_same_bytes(name: str, period: Period) -> None:
     row = EVENTS[name]
 
-    @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
     @given(rows(row, period))
     def check(found: list[Row]) -> None:
         wanted = written(row, found, None, period)
