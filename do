@@ -130,12 +130,12 @@ case "$command" in
         install_orchestrate
         mypy --python-executable .venv/orchestrate/bin/python -p orchestrate
         lint-imports --no-cache
-        python docs/generate.py --check
+        python -m tools.docs.generate --check
         ;;
     fix)
         ruff check --fix
         ruff format
-        exec python docs/generate.py
+        exec python -m tools.docs.generate
         ;;
     "dev bench")
         case " $*" in *" --json"*) install_bench ;; esac

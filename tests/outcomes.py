@@ -1,6 +1,6 @@
 """What a run ends with under each difficulty of the emulated Pendo, by kind of stream.
 
-`end_to_end/test_faults.py` shows that it is so; `docs/generate.py` writes it into docs/faults.md.
+`end_to_end/test_faults.py` shows that it is so; `tools/docs/generate.py` writes a table from it.
 """
 
 from __future__ import annotations
