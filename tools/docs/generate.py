@@ -50,7 +50,7 @@ DOCUMENTS = (
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
-    "docs/faults.md",
+    "docs/operating.md",
     "docs/performance.md",
     "docs/planhat-rules.md",
     "docs/scale.md",
@@ -208,14 +208,17 @@ def switch_table() -> str:
 
 
 def fault_table() -> str:
-    """One line for each difficulty: what becomes of each kind of stream, as the tests expect it."""
+    """One line for each difficulty under which some stream has to wait, as the tests expect it."""
     expected = runpy.run_path(str(ROOT / OUTCOMES))
-    kinds = tuple(expected["KINDS"])
-    lines = [
-        (f"`{one.name}`", one.about, *(expected["outcome"](one.name, kind) for kind in kinds))
-        for one in SWITCHES
-    ]
-    return _table(("Name", "What is difficult", *kinds), lines)
+    kinds, refused = expected["KINDS"], expected["REFUSED"]
+    lines = []
+    for one in SWITCHES:
+        if one.name in refused:
+            word, waiting = refused[one.name]
+            names = (name if name in kinds else f"`{name}`" for name in waiting)
+            everything = len(waiting) == len(kinds)
+            lines.append((one.about, "everything" if everything else ", ".join(names), word))
+    return _table(("What Pendo does", "What waits for another run", "Reported as"), lines)
 
 
 def knob_table() -> str:
