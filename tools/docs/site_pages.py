@@ -31,7 +31,7 @@ FIRST = [
 # what draws the pictures; ./do puts it there
 MERMAID = ROOT / ".venv" / "docs" / "mermaid.min.js"
 MERMAID_SHA256 = "581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8"
-MERMAID_URI = "assets/mermaid.min.js"
+MERMAID_URI = "tools/docs/mermaid.min.js"
 _LINK = re.compile(r"\]\(([^)#:\s]+)")
 
 
@@ -58,7 +58,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for page in pages
         for link in _LINK.findall((ROOT / page).read_text(encoding="utf-8"))
     }
-    paths = {uri: ROOT / uri for uri in pages | linked if (ROOT / uri).is_file()}
+    wanted = {*pages, *linked, *config.extra_css}
+    paths = {uri: ROOT / uri for uri in wanted if (ROOT / uri).is_file()}
     if hashlib.sha256(MERMAID.read_bytes()).hexdigest() != MERMAID_SHA256:
         raise PluginError(f"{MERMAID.name} is not the file of the version that ./do names")
     paths[MERMAID_URI] = MERMAID
