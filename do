@@ -75,7 +75,7 @@ usage() {
 ./do demo planhat   Pendo into Planhat (both emulated), likewise
 ./do test [ARGS]    the tests of both plugins, and of the way through Meltano (ARGS go to pytest)
 ./do test-all       all tests, with the whole of their long matrices
-./do check          lint, types, import floors, generated files
+./do check          lint, types, import layers, generated files
 ./do fix            format, fix what can be fixed, and write the generated files again
 ./do dev            lists what is needed less often
 TXT
