@@ -44,6 +44,23 @@ install_orchestrate() {
     fi
 }
 
+# What makes the site of the documents, in an environment of its own, with the script that draws its
+# pictures: readers' browsers need not fetch it elsewhere.
+install_docs() {
+    [ -x .venv/docs/bin/python ] || python -m venv --without-pip .venv/docs
+    uv pip install -q --python .venv/docs/bin/python -c constraints.txt --group docs
+    if [ ! -f .venv/docs/mermaid.min.js ]; then
+        command -v npm >/dev/null || { echo "./do dev docs needs npm, for mermaid" >&2; exit 1; }
+        (
+            cd .venv/docs
+            npm pack --silent mermaid@11.17.2 >/dev/null
+            tar -xzf mermaid-11.17.2.tgz package/dist/mermaid.min.js
+            mv package/dist/mermaid.min.js .
+            rm -r package mermaid-11.17.2.tgz
+        )
+    fi
+}
+
 # What only a release needs, in an environment of its own.
 install_release_tools() {
     [ -x "$venv/release/bin/python" ] || python -m venv --without-pip "$venv/release"
@@ -58,7 +75,7 @@ usage() {
 ./do demo planhat   Pendo into Planhat (both emulated), likewise
 ./do test [ARGS]    the tests of both plugins, and of the way through Meltano (ARGS go to pytest)
 ./do test-all       all tests, with the whole of their long matrices
-./do check          lint, types, import floors, generated files
+./do check          lint, types, import layers, generated files
 ./do fix            format, fix what can be fixed, and write the generated files again
 ./do dev            lists what is needed less often
 TXT
@@ -71,6 +88,8 @@ usage_of_dev() {
 ./do dev scale [ARGS]     calculate what a number of events and tenants takes (./do dev scale --help)
 ./do dev orchestrate COMMAND  any command in Dagster's environment, such as dagster dev -m orchestrate.definitions
 ./do dev scale-out        a year of three apps through Dagster, its workers killed (./do dev scale-out --help)
+./do dev coverage [ARGS]  ./do test, and the share of each plugin's lines that it runs
+./do dev docs             the documents as a site, with search, into site/
 ./do dev test-sqlalchemy  the tests of target-planhat, with the newest SQLAlchemy that it takes
 ./do dev installs         all ways to install both plugins, with each Python that is here
 ./do dev release          build the wheels and source archives of both plugins into dist/, and check them
@@ -86,7 +105,8 @@ if [ "$command" = dev ]; then
 fi
 case "$command" in
     demo | test | test-all | check | fix | "dev run" | "dev bench" | "dev scale" | "dev orchestrate" | \
-        "dev scale-out" | "dev test-sqlalchemy" | "dev installs" | "dev release" | "dev pins") install ;;
+        "dev scale-out" | "dev coverage" | "dev docs" | "dev test-sqlalchemy" | "dev installs" | \
+        "dev release" | "dev pins") install ;;
     setup) install; exit ;;
     dev*) usage_of_dev; [ "$command" = "dev help" ]; exit ;;
     *) usage; [ "$command" = help ]; exit ;;
@@ -130,12 +150,12 @@ case "$command" in
         install_orchestrate
         mypy --python-executable .venv/orchestrate/bin/python -p orchestrate
         lint-imports --no-cache
-        python docs/generate.py --check
+        python -m tools.docs.generate --check
         ;;
     fix)
         ruff check --fix
         ruff format
-        exec python docs/generate.py
+        exec python -m tools.docs.generate
         ;;
     "dev bench")
         case " $*" in *" --json"*) install_bench ;; esac
@@ -155,6 +175,20 @@ case "$command" in
         install_orchestrate
         exec with-demo --data .meltano/scale-out -- .venv/orchestrate/bin/python -m orchestrate.trial "$@"
         ;;
+    "dev coverage")
+        failed=0
+        python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report= "$@" || failed=$?
+        for plugin in tap_pendo target_planhat; do
+            echo "$plugin: $(coverage report --include="*/$plugin/*" --format=total) % of the lines"
+        done
+        exit "$failed"
+        ;;
+    "dev docs")
+        install_docs
+        # it advertises its authors' next program
+        export NO_MKDOCS_2_WARNING=1
+        exec .venv/docs/bin/mkdocs build --strict "$@"
+        ;;
     "dev installs")
         install_release_tools
         exec python -m tests.installs
@@ -171,7 +205,7 @@ case "$command" in
     "dev pins")
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
-            --group dev --group meltano --group bench --group release -o constraints.txt
+            --group dev --group meltano --group bench --group docs --group release -o constraints.txt
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             --group orchestrate -o orchestrate/constraints.txt
         ;;

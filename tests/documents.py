@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # what git ignores, and a clone of the project may hold
-_NO_PAGES = {".venv", ".venv-wheels", ".meltano", "output", "dist"}
+_NO_PAGES = {".venv", ".venv-wheels", ".meltano", "output", "dist", "site"}
 
 
 class Block(t.NamedTuple):

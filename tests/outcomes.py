@@ -1,6 +1,6 @@
 """What a run ends with under each difficulty of the emulated Pendo, by kind of stream.
 
-`end_to_end/test_faults.py` shows that it is so; `docs/generate.py` writes it into docs/faults.md.
+`end_to_end/test_faults.py` shows that it is so; `tools/docs/generate.py` writes a table from it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 SKIPPED, FAILED, ENDED = "skipped", "failed", "the run ends"
-EXACT = "exact"
 
 # difficulty → how it is told, and the streams and kinds that wait for a run without it
 REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -49,15 +48,3 @@ def refused(switch: str, kind: str) -> tuple[str, ...]:
     _, waiting = REFUSED.get(switch, ("", ()))
     _, streams = KINDS[kind]
     return streams if kind in waiting else tuple(name for name in streams if name in waiting)
-
-
-def outcome(switch: str, kind: str) -> str:
-    """Say in a few words what becomes of a kind of stream."""
-    hit, (_, streams) = refused(switch, kind), KINDS[kind]
-    if not hit:
-        return EXACT
-    if len(hit) == len(streams):
-        return told(switch)
-    others = "the other" if len(streams) - len(hit) == 1 else "the others"
-    names = ", ".join(f"`{name}`" for name in hit)
-    return f"{names} {told(switch)}, {others} {EXACT}"

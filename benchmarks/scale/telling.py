@@ -47,8 +47,8 @@ _UPKEEP = (
     *("longest run", "cores busy", "used most", "share"),
 )
 _WALLS = ("resource", "of one tenant, events a year", "tenants of 10,000,000 events a year")
-_MOVES = ("change", "stands at, events a year", "resource", "cores busy at 10^9")
-_SMALL_MOVES = ("change", "stands at, tenants", "resource", "cores busy of 1,000 tenants")
+_MOVES = ("change", "limit, events a year", "resource", "cores busy at 10^9")
+_SMALL_MOVES = ("change", "limit, tenants", "resource", "cores busy of 1,000 tenants")
 
 _BEYOND = "memory for the index of keys (slower beyond, not measured)"
 

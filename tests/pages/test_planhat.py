@@ -1,4 +1,4 @@
-"""docs/planhat.md: rules of target-planhat from the environment, over Meltano."""
+"""target-planhat/README.md: rules from the environment, over Meltano."""
 
 from __future__ import annotations
 

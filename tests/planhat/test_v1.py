@@ -1,4 +1,4 @@
-"""Each thing that Planhat's Pendo integration v1 does, lacks or announces (docs/planhat.md)."""
+"""What Planhat's Pendo integration v1 does, lacks or announces: docs/planhat-cookbook.md."""
 
 from __future__ import annotations
 

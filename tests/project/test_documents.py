@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import yaml
 from tap_pendo.tap import TapPendo
 
 from tests.documents import pages
+from tools.docs import generate
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,33 +21,18 @@ else:
 
 if t.TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
     from with_demo.postgres import PostgresServer
 
 PAGES = pages()
 
 
-@pytest.fixture
-def generate(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    # as for a script, whose folder is on the path
-    monkeypatch.syspath_prepend(project / "docs")
-    spec = importlib.util.spec_from_file_location("generate", project / "docs" / "generate.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_generated_parts_are_fresh(
-    generate: ModuleType, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_generated_parts_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--check"]) == 0, capsys.readouterr().err
 
 
 def test_check_names_what_is_stale_and_writes_nothing(
-    generate: ModuleType, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in (*generate.documents(project), project / generate.OVERLAY):
         name = path.relative_to(project)
@@ -161,18 +146,6 @@ def test_target_planhat_warns_of_what_is_unverified(project: Path) -> None:
     readme = (project / "target-planhat" / "README.md").read_text()
 
     assert "Nothing here has run against a live Planhat" in readme
-
-
-def test_tests_that_the_documents_name_exist(project: Path) -> None:
-    text = (project / "docs" / "planhat.md").read_text()
-    named = re.findall(r"\[`(test_\w+)`\]\(\.\./(\S+)\)", text)
-    missing = [name for name, path in named if f"\ndef {name}(" not in (project / path).read_text()]
-
-    assert len(named) > 30
-    assert missing == []
-    # each row has its setting and its test
-    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    assert [row for row in rows if "`test_" not in row and "Shown by" not in row] == []
 
 
 @pytest.mark.parametrize("name", ["tap-pendo", "target-planhat"])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import typing as t
 
 import pytest
 
+from tools.docs.stream_pages import RELATIONS, relations
+
 if t.TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
 # ids that name no row of any stream
 ELSEWHERE = {
@@ -48,17 +48,6 @@ def streams(project: Path) -> dict[str, dict[str, t.Any]]:
     return {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
 
 
-@pytest.fixture
-def pages(project: Path) -> ModuleType:
-    file = project / "docs" / "stream_pages.py"
-    spec = importlib.util.spec_from_file_location("stream_pages", file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_every_stream_and_column_is_described(
     page: str, streams: dict[str, dict[str, t.Any]]
 ) -> None:
@@ -70,18 +59,16 @@ def test_every_stream_and_column_is_described(
         assert {column for bold, column in columns if bold} == set(entry["key_properties"])
 
 
-def test_relations_lead_to_keys(pages: ModuleType, streams: dict[str, dict[str, t.Any]]) -> None:
-    found = pages.relations(streams)
+def test_relations_lead_to_keys(streams: dict[str, dict[str, t.Any]]) -> None:
+    found = relations(streams)
 
-    assert {one.path for one in found} == pages.RELATIONS.keys()
+    assert {one.path for one in found} == RELATIONS.keys()
     for one in found:
         assert one.to_column in streams[one.to]["key_properties"]
 
 
-def test_every_id_leads_somewhere_or_is_known_not_to(
-    pages: ModuleType, streams: dict[str, dict[str, t.Any]]
-) -> None:
-    joined = {(one.stream, one.column) for one in pages.relations(streams)}
+def test_every_id_leads_somewhere_or_is_known_not_to(streams: dict[str, dict[str, t.Any]]) -> None:
+    joined = {(one.stream, one.column) for one in relations(streams)}
     loose = {
         column
         for name, entry in streams.items()
@@ -94,15 +81,13 @@ def test_every_id_leads_somewhere_or_is_known_not_to(
     assert loose == ELSEWHERE
 
 
-def test_pictures_show_each_relation_once(
-    page: str, pages: ModuleType, streams: dict[str, dict[str, t.Any]]
-) -> None:
+def test_pictures_show_each_relation_once(page: str, streams: dict[str, dict[str, t.Any]]) -> None:
     drawn = re.findall(r'^    (\w+) [|}]o--o[|{] (\w+) : "(.+)"$', page, re.MULTILINE)
     shown = sorted(
         (stream, to, column) for stream, to, columns in drawn for column in columns.split(", ")
     )
 
-    assert shown == sorted((one.stream, one.to, one.column) for one in pages.relations(streams))
+    assert shown == sorted((one.stream, one.to, one.column) for one in relations(streams))
 
 
 def test_links_lead_to_sections(page: str) -> None:

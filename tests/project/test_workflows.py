@@ -21,7 +21,11 @@ GITHUB = Path(__file__).parents[2] / ".github"
 FILES = sorted((GITHUB / "workflows").glob("*.yml"))
 PINNED = re.compile(r"uses: [\w-]+/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 # the only permissions that anything here needs
-ALLOWED = [{"contents": "read"}, {"id-token": "write"}]
+ALLOWED = [
+    {"contents": "read"},
+    {"id-token": "write"},
+    {"id-token": "write", "pages": "write"},
+]
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
@@ -34,7 +38,7 @@ def _loaded(file: Path) -> Workflow:
 
 
 def test_there_are_workflows_to_look_at() -> None:
-    assert [file.stem for file in FILES] == ["release", "test"]
+    assert [file.stem for file in FILES] == ["docs", "release", "test"]
 
 
 def test_each_action_is_pinned_by_hash_and_says_its_version(file: Path) -> None:
@@ -114,7 +118,7 @@ def test_commands_that_the_workflows_run_exist(project: Path) -> None:
     listed = set(re.findall(f"^{command.pattern}", (project / "do").read_text(), re.MULTILINE))
     run = {name for file in FILES for name in command.findall(file.read_text())}
 
-    assert {"check", "dev release", "test-all"} <= run <= listed
+    assert {"check", "dev docs", "dev release", "test-all"} <= run <= listed
 
 
 def test_dependencies_of_all_members_and_actions_are_kept_up_to_date(project: Path) -> None:

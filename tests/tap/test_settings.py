@@ -160,9 +160,7 @@ def test_a_timezone_that_is_not_the_subscriptions(
 def test_hours_off_the_hour_ask_for_the_timezone(
     tap: TapRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(
-        events_per_day=60, visitors=80, time_zone="Asia/Kolkata", clock=tap.pendo.clock
-    )
+    world = World(events_per_day=60, visitors=80, time_zone="Asia/Kolkata", clock=tap.pendo.clock)
     world.knobs.hour_alignment = "local"
     with serve(world) as pendo:
         tap.config |= {"api_url": pendo.url, "integration_key": pendo.key}

@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documents and of meltano.yml, or says which are stale."""  # noqa: INP001 - a script, not a package
+"""Writes the generated parts of the documents and of meltano.yml, or says which are stale."""
 
 from __future__ import annotations
 
@@ -15,18 +15,27 @@ import textwrap
 import typing as t
 from pathlib import Path
 
-from hub_definitions import OVERLAY, Rule, choices, definitions, json_type, kind, meltano_kind
 from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World
 from planhat_emulator.knobs import Knobs
-from stream_pages import diagrams, sections
 from tap_pendo.catalog import CATALOG
 from tap_pendo.catalog.stream_specs import ChildSpec
 from tap_pendo.tap import TapPendo
 from target_planhat.config.pendo_streams import EVENT_STREAMS
 from target_planhat.target import TargetPlanhat
+
+from tools.docs.hub_definitions import (
+    OVERLAY,
+    Rule,
+    choices,
+    definitions,
+    json_type,
+    kind,
+    meltano_kind,
+)
+from tools.docs.stream_pages import diagrams, sections
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,14 +43,14 @@ if t.TYPE_CHECKING:
     from singer_sdk.plugin_base import PluginBase
     from tap_pendo.catalog.stream_specs import StreamSpec
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PLUGINS: dict[str, type[PluginBase]] = {"tap-pendo": TapPendo, "target-planhat": TargetPlanhat}
 GOLDEN = "tests/golden/catalog.json"
 DOCUMENTS = (
     "tap-pendo/README.md",
     "target-planhat/README.md",
     "demo/README.md",
-    "docs/faults.md",
+    "docs/operating.md",
     "docs/performance.md",
     "docs/planhat-rules.md",
     "docs/scale.md",
@@ -63,11 +72,11 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     for path, text in stale.items():
         name = path.relative_to(root)
         if options.check:
-            print(f"{name} is stale: run ./do fix", file=sys.stderr)  # noqa: T201 - the answer
+            print(f"{name} is stale: run ./do fix", file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            print(f"{name} written")  # noqa: T201 - the answer
+            print(f"{name} written")
     return 1 if stale and options.check else 0
 
 
@@ -199,14 +208,17 @@ def switch_table() -> str:
 
 
 def fault_table() -> str:
-    """One line for each difficulty: what becomes of each kind of stream, as the tests expect it."""
+    """One line for each difficulty under which some stream has to wait, as the tests expect it."""
     expected = runpy.run_path(str(ROOT / OUTCOMES))
-    kinds = tuple(expected["KINDS"])
-    lines = [
-        (f"`{one.name}`", one.about, *(expected["outcome"](one.name, kind) for kind in kinds))
-        for one in SWITCHES
-    ]
-    return _table(("Name", "What is difficult", *kinds), lines)
+    kinds, refused = expected["KINDS"], expected["REFUSED"]
+    lines = []
+    for one in SWITCHES:
+        if one.name in refused:
+            word, waiting = refused[one.name]
+            names = (name if name in kinds else f"`{name}`" for name in waiting)
+            everything = len(waiting) == len(kinds)
+            lines.append((one.about, "everything" if everything else ", ".join(names), word))
+    return _table(("What Pendo does", "What waits for another run", "Reported as"), lines)
 
 
 def knob_table() -> str:

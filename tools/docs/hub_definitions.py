@@ -1,4 +1,4 @@
-"""Knows how a plugin is described to Meltano: the kinds of settings, and Meltano Hub's files."""  # noqa: INP001 - a script's module, not a package
+"""Knows how a plugin is described to Meltano: the kinds of settings, and Meltano Hub's files."""
 
 from __future__ import annotations
 

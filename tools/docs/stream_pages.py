@@ -1,4 +1,4 @@
-"""Knows what docs/streams.md shows: pictures of how streams refer to each other, and columns."""  # noqa: INP001 - a script's, not a package
+"""Knows what docs/streams.md shows: pictures of how streams refer to each other, and columns."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What the documents and the definitions for Meltano Hub are generated with."""
