@@ -44,6 +44,16 @@ class Time:
         self.now += seconds
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled() -> Iterator[None]:
+    """Let hundreds of runs in one process compile each statement once, not hundreds of times."""
+    options: t.Callable[[Database], dict[str, t.Any]] = Database._options  # noqa: SLF001 - no seam
+    cached = {"execution_options": {"compiled_cache": {}}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "_options", lambda self: {**options(self), **cached})
+        yield
+
+
 @pytest.fixture(scope="session")
 def _served() -> Iterator[Emulator]:
     with serve() as emulator:

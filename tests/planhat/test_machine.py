@@ -437,16 +437,12 @@ def test_planhat_has_what_the_model_says_after_any_runs(
 ) -> None:
     monkeypatch.setattr(http, "FIRST_WAIT", 0.0)
     many = request.config.getoption("all")
-    # hundreds of runs in one process need not compile each statement hundreds of times
-    options, compiled = Database._options, {}  # noqa: SLF001 - as above
-    cached = {"execution_options": {"compiled_cache": compiled}}
-    monkeypatch.setattr(Database, "_options", lambda self: {**options(self), **cached})
     with serve() as emulator:
         monkeypatch.setattr(Runs, "emulator", emulator, raising=False)
         run_state_machine_as_test(
             Runs,
             settings=settings(
-                max_examples=500 if many else 5,
+                max_examples=500 if many else 3,
                 stateful_step_count=40 if many else 20,
                 phases=[Phase.generate, Phase.shrink] if many else [Phase.generate],
                 database=None,

@@ -63,6 +63,7 @@ def megabytes(planhat: Emulator, folder: Path, users: int) -> float:
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the system does not say what a process took")
+@pytest.mark.whole
 def test_memory_does_not_grow_with_the_end_users_that_planhat_has(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
