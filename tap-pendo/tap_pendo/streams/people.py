@@ -90,7 +90,7 @@ class PeopleStream(PendoStream):
         described = Metadata.described(answer)
         if described.unknown:
             self.logger.warning(
-                "%s: metadata of unknown type is passed on as it is: %s",
+                "%s: metadata of unknown type is kept as text: %s",
                 self.name,
                 ", ".join(described.unknown),
             )
