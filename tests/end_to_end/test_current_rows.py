@@ -74,7 +74,7 @@ def test_current_rows_are_exact_after_every_kind_of_read(
     number: int, postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed, zone, period = PRODUCTS[number]
-    size = {"events_per_day": 60, "visitors": 60, "accounts": 20}
+    size = {"events_per_day": 90, "visitors": 90, "accounts": 30}
     world = World(seed=seed, time_zone=zone, clock=Clock(NOW.isoformat()), **size)
     with serve(world) as pendo:
         monkeypatch.setattr(tap_client, "FIRST_WAIT", 0.0)
