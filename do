@@ -33,13 +33,13 @@ install_bench() {
     .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
 }
 
-# Dagster, in an environment of its own (pyproject.toml says why); what it keeps is in DAGSTER_HOME.
+# Dagster, in an environment of its own (orchestrate/pyproject.toml says why); what it keeps is in DAGSTER_HOME.
 install_orchestrate() {
     stamp=.venv/orchestrate/.installed
-    if [ ! -f "$stamp" ] || [ -n "$(find pyproject.toml orchestrate/constraints.txt -newer "$stamp")" ]; then
+    if [ ! -f "$stamp" ] || [ -n "$(find orchestrate/pyproject.toml orchestrate/constraints.txt -newer "$stamp")" ]; then
         [ -x .venv/orchestrate/bin/python ] || python -m venv --without-pip .venv/orchestrate
         uv pip install -q --python .venv/orchestrate/bin/python --compile-bytecode \
-            -c orchestrate/constraints.txt --group orchestrate
+            -c orchestrate/constraints.txt -r orchestrate/pyproject.toml --group orchestrate/pyproject.toml:dev
         touch "$stamp"
     fi
 }
@@ -121,7 +121,7 @@ case "$command" in
         # pipx, as one of the ways to install
         install_release_tools
         install_orchestrate
-        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests "$@"
+        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests orchestrate/tests "$@"
         ;;
     check)
         ruff check
@@ -173,7 +173,7 @@ case "$command" in
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
             --group dev --group meltano --group bench --group release -o constraints.txt
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
-            --group orchestrate -o orchestrate/constraints.txt
+            orchestrate/pyproject.toml --group orchestrate/pyproject.toml:dev -o orchestrate/constraints.txt
         ;;
     "dev run") exec "$@" ;;
 esac

@@ -40,8 +40,8 @@ TRIED = {
     "docs/moving-over.md": {"sh": "end_to_end/test_commands.py"},
     "docs/operating.md": {"sh sql": "end_to_end/test_commands.py"},
     "docs/orchestrate.md": {
-        "sh": "orchestrate/test_dagster.py",
-        "yaml": "orchestrate/test_connections.py",
+        "sh": "../orchestrate/tests/test_dagster.py",
+        "yaml": "../orchestrate/tests/test_connections.py",
     },
     "docs/planhat-cookbook.md": {"yaml": "planhat/test_cookbook.py"},
     "docs/planhat-ledger.md": {"sh": "end_to_end/test_commands.py"},
