@@ -27,12 +27,6 @@ install() {
     touch "$stamp"
 }
 
-# What draws the picture, in an environment of its own (pyproject.toml says why).
-install_bench() {
-    [ -x .venv/bench/bin/python ] || .venv/bin/python -m venv --without-pip .venv/bench
-    .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
-}
-
 # Dagster, in an environment of its own (orchestrate/pyproject.toml says why); what it keeps is in DAGSTER_HOME.
 install_orchestrate() {
     stamp=.venv/orchestrate/.installed
@@ -137,10 +131,7 @@ case "$command" in
         ruff format
         exec python docs/generate.py
         ;;
-    "dev bench")
-        case " $*" in *" --json"*) install_bench ;; esac
-        exec python -m benchmarks "$@"
-        ;;
+    "dev bench") exec python -m benchmarks "$@" ;;
     "dev scale") exec python -m benchmarks.scale "$@" ;;
     "dev orchestrate")
         install_orchestrate
@@ -171,7 +162,7 @@ case "$command" in
     "dev pins")
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
-            --group dev --group meltano --group bench --group release -o constraints.txt
+            --group dev --group meltano --group release -o constraints.txt
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             orchestrate/pyproject.toml --group orchestrate/pyproject.toml:dev -o orchestrate/constraints.txt
         ;;

@@ -1,4 +1,4 @@
-"""What each tap does to Pendo's rows: names, dates and `row_id`, by the rules of tap-pendo.
+"""What each tap asks Pendo for, and does to its rows: names, dates and `row_id`, as tap-pendo does.
 
 The rules are written again here, so that no contender runs code of ours.
 """
@@ -80,14 +80,16 @@ def event(row: Row, read_at: str) -> Row:
     return record
 
 
-_AUTO_TIMES = ("createdat", "firstvisit", "firstidentifiedvisit", "lastvisit", "lastupdated")
-_CUSTOM_TIMES = ("trained", "renewal")
+_TIMES = {
+    "auto": ("createdat", "firstvisit", "firstidentifiedvisit", "lastvisit", "lastupdated"),
+    "custom": ("trained", "renewal"),
+}
 
 
 def visitor(row: Row, read_at: str) -> Row:
     """Give the record of a visitor; only the times of the metadata change."""
     metadata = row["metadata"]
-    for group, times in (("auto", _AUTO_TIMES), ("custom", _CUSTOM_TIMES)):
+    for group, times in _TIMES.items():
         values = metadata[group]
         for name in times:
             values[name] = iso(values[name])
@@ -99,72 +101,37 @@ def visitor(row: Row, read_at: str) -> Row:
     }
 
 
-# what a field of a definition becomes: another name; a time; an object or a list of objects
-Kind = t.Union[None, str, "Shape"]
-Shape = dict[str, tuple[str, Kind]]
-_USER: Shape = {
-    "id": ("id", None),
-    "username": ("username", None),
-    "first": ("first", None),
-    "last": ("last", None),
-    "role": ("role", None),
-    "userType": ("user_type", None),
-    "hasLoggedIn": ("has_logged_in", None),
-    "lastLogin": ("last_login", "time"),
-    "visitorIds": ("visitor_ids", None),
-}
-_AUDIT: Shape = {
-    "createdAt": ("created_at", "time"),
-    "createdByUser": ("created_by_user", _USER),
-    "lastUpdatedAt": ("last_updated_at", "time"),
-    "lastUpdatedByUser": ("last_updated_by_user", _USER),
-}
-_GROUP: Shape = {name: (name, None) for name in ("id", "name", "description", "type", "length")}
-_PROPERTY: Shape = {
-    "name": ("name", None),
-    "type": ("type", None),
-    "isActive": ("is_active", None),
-    "selector": ("selector", None),
-}
-FEATURE: Shape = {
-    "id": ("id", None),
-    "appId": ("app_id", None),
-    "kind": ("kind", None),
-    "name": ("name", None),
-    **_AUDIT,
-    "rootVersionId": ("root_version_id", None),
-    "stableVersionId": ("stable_version_id", None),
-    "color": ("color", None),
-    "dirty": ("dirty", None),
-    "isCoreEvent": ("is_core_event", None),
-    "isSuggested": ("is_suggested", None),
-    "dailyMergeFirst": ("daily_merge_first", "time"),
-    "dailyRollupFirst": ("daily_rollup_first", "time"),
-    "validThrough": ("valid_through", "time"),
-    "group": ("group", {**_GROUP, **_AUDIT}),
-    "appWide": ("app_wide", None),
-    "pageId": ("page_id", None),
-    "elementPathRules": ("element_path_rules", None),
-    "eventPropertyConfigurations": ("event_property_configurations", _PROPERTY),
-}
+_SORT = (
+    *("hour", "visitorId", "accountId", "appId", "featureId", "server", "remoteIp", "userAgent"),
+    *("country", "region"),
+)
+# more than there are in any answer
+_LIMIT = 100_000_000
 
 
-def feature(row: Row, read_at: str) -> Row:
-    """Give the record of a feature."""
-    del read_at  # definitions carry none
-    return _shaped(row, FEATURE)
+def events_of(start: datetime) -> Row:
+    """Ask for the feature events of the day that begins then."""
+    first = int(start.timestamp()) * 1000
+    series = {"period": "hourRange", "first": first, "last": first + 24 * 60 * _MINUTE - 1}
+    events = {"appId": 'expandAppIds("*")', "blacklist": "apply"}
+    return _question({"featureEvents": events, "timeSeries": series}, _SORT)
 
 
-def _shaped(row: Row, shape: Shape) -> Row:
-    record: Row = {}
-    for pendo, value in row.items():
-        name, kind = shape[pendo]
-        if kind is None or value is None:
-            record[name] = value
-        elif isinstance(kind, str):
-            record[name] = iso(value)
-        elif isinstance(value, list):
-            record[name] = [_shaped(item, kind) for item in value]
-        else:
-            record[name] = _shaped(value, kind)
-    return record
+def visitors() -> Row:
+    """Ask for all visitors."""
+    return _question({"visitors": {"identified": True}}, ("visitorId",))
+
+
+def _question(source: Row, sort: tuple[str, ...]) -> Row:
+    steps: list[Row] = [{"source": source}, {"sort": list(sort)}, {"limit": _LIMIT}]
+    return {"response": {"mimeType": "application/json"}, "request": {"pipeline": steps}}
+
+
+def moment(text: str) -> datetime:
+    """Read a date-time with offset."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def now() -> str:
+    """This moment, as texts of moments are written."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
