@@ -118,14 +118,5 @@ def read(file: Path) -> Suites:
 
 
 def write(file: Path, suites: Suites) -> None:
-    """Write figures, rounded to what they are worth."""
-    text = msgspec.json.format(msgspec.json.encode(_rounded(msgspec.to_builtins(suites))), indent=1)
-    file.write_bytes(text + b"\n")
-
-
-def _rounded(value: t.Any) -> t.Any:
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    """Write figures."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(suites), indent=1) + b"\n")

@@ -109,7 +109,8 @@ def measured(
         if took.pop("code"):
             said = _content(errors)[-2000:].decode(errors="replace")
             raise FailedError(f"{' '.join(command[:4])} failed:\n{said}")
-    return Run(**took)
+    # rounded to what they are worth
+    return Run(**{name: float(f"{value:.5g}") for name, value in took.items()})
 
 
 @contextlib.contextmanager

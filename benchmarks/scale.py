@@ -207,23 +207,21 @@ def histories(case: Case) -> Table:
             records = found.rows / case.streams
             ledger = records * TOTAL + found.items * ITEM
             lines.append(
-                (
-                    f"{events:,.0f}",
-                    f"{each.partitions:.0f}",
-                    f"{found.rows:,.0f}",
-                    _near(found.calls),
-                    _near(found.rows * ANSWER / GB),
-                    _time(found.seconds[PENDO]),
-                    _time(START_SECONDS + found.seconds[slowest]),
-                    slowest,
-                    _near(found.rows * (TABLE + INDEX) / GB),
-                    _time(records * RECORD),
-                    _near(ledger / GB),
-                )
+                {
+                    "events a year": f"{events:,.0f}",
+                    "parts": f"{each.partitions:.0f}",
+                    "rows": f"{found.rows:,.0f}",
+                    "calls": _near(found.calls),
+                    "GB read": _near(found.rows * ANSWER / GB),
+                    "Pendo alone": _time(found.seconds[PENDO]),
+                    "whole run": _time(START_SECONDS + found.seconds[slowest]),
+                    "slowest part": slowest,
+                    "GB in PostgreSQL": _near(found.rows * (TABLE + INDEX) / GB),
+                    "target-planhat alone": _time(records * RECORD),
+                    "ledger GB": _near(ledger / GB),
+                }
             )
-    titles = ("events a year", "parts", "rows", "calls", "GB read", "Pendo alone", "whole run")
-    rest = ("slowest part", "GB in PostgreSQL", "target-planhat alone", "ledger GB")
-    return Table(titles + rest, lines)
+    return _table(lines)
 
 
 def days(case: Case) -> Table:
@@ -235,21 +233,19 @@ def days(case: Case) -> Table:
         runs = {name: share for name, share in found.shares.items() if name != KEYS}
         most = max(runs, key=lambda name: runs[name])
         lines.append(
-            (
-                f"{events:,.0f}",
-                f"{tenants:,.0f}",
-                _near(found.rows * tenants),
-                f"{found.again:.0%}",
-                _near(found.calls * tenants),
-                _time(found.longest),
-                _near(found.cpu * tenants / SECONDS),
-                most,
-                f"{runs[most]:.0%}",
-            )
+            {
+                "events a year of each": f"{events:,.0f}",
+                "tenants": f"{tenants:,.0f}",
+                "rows a day": _near(found.rows * tenants),
+                "read again": f"{found.again:.0%}",
+                "calls a day": _near(found.calls * tenants),
+                "longest run": _time(found.longest),
+                "cores busy": _near(found.cpu * tenants / SECONDS),
+                "used most": most,
+                "share": f"{runs[most]:.0%}",
+            }
         )
-    titles = ("events a year of each", "tenants", "rows a day", "read again", "calls a day")
-    rest = ("longest run", "cores busy", "used most", "share")
-    return Table(titles + rest, lines)
+    return _table(lines)
 
 
 def limits(case: Case) -> Table:
@@ -261,20 +257,26 @@ def limits(case: Case) -> Table:
         "look-backs of 3 h and 1 d": {"lookback_hours": 3, "lookback_days": 1},
         "4 x the machines": {"cores": 4 * case.cores},
     }
-    cases = [dataclasses.replace(case, tenants=1, **change) for change in changes.values()]
     small = dataclasses.replace(case, events=1e7)
     lines = []
     for name in upkeep(case).shares:
-        one = [_near(stands_at(name, each, "events")) for each in cases]
+        line = {"events a year of one tenant": name}
+        for what, change in changes.items():
+            one = dataclasses.replace(case, tenants=1, **change)
+            line[what] = _near(stands_at(name, one, "events"))
         shared = name not in (PENDO, PIPE, TARGET)
-        others = _near(stands_at(name, small, "tenants")) if shared else "each has its own"
-        lines.append((name, *one, others))
-    return Table(("events a year of one tenant", *changes, "tenants of 10,000,000 events"), lines)
+        many = _near(stands_at(name, small, "tenants")) if shared else "each has its own"
+        lines.append({**line, "tenants of 10,000,000 events": many})
+    return _table(lines)
 
 
 def costs(_: Case) -> Table:
     """What one of each takes."""
-    return Table(("one", "takes", "unit"), [(what, _near(n), unit) for n, unit, what in COSTS])
+    return _table([{"one": what, "takes": _near(n), "unit": unit} for n, unit, what in COSTS])
+
+
+def _table(lines: list[dict[str, str]]) -> Table:
+    return Table(tuple(lines[0]), [tuple(line.values()) for line in lines])
 
 
 def _near(number: float) -> str:

@@ -20,11 +20,11 @@ PLUGINS = {"tap-pendo": "tap_pendo", "target-planhat": "target_planhat"}
 # at most so many times the import of the SDK; the target's ledger imports SQLAlchemy, too
 WANTED = {"tap-pendo": 1.4, "target-planhat": 2.0}
 # starts are short: more of them level out what the machine does beside
-_RUNS = 5
+_RUNS = 3
 
 
 def start(options: Options) -> Iterator[list[Series]]:
-    """Measure five starts of each for a round."""
+    """Measure three starts of each for a round."""
     modules = {SDK: SDK, "tap-pendo": "tap_pendo.tap", "target-planhat": "target_planhat.target"}
     commands = {
         (IMPORT, name): [sys.executable, "-c", f"import {module}"]

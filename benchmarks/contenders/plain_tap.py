@@ -18,6 +18,15 @@ if t.TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
 
+_OBJECT = th.ObjectType(additional_properties=True)
+_KINDS: dict[str, th.JSONTypeHelper[t.Any] | type[th.JSONTypeHelper[t.Any]]] = {
+    **dict.fromkeys(("app_id", "num_events", "num_minutes"), th.IntegerType),
+    **dict.fromkeys(("latitude", "longitude"), th.NumberType),
+    **dict.fromkeys(("parameters", "properties"), _OBJECT),
+    **dict.fromkeys(("hour", "first_time", "last_time", "read_at"), th.DateTimeType),
+}
+
+
 class PendoStream(RESTStream[t.Any]):
     """What both streams share: rows of an aggregation."""
 
@@ -77,21 +86,9 @@ class FeatureEvents(PendoStream):
     convert = staticmethod(work.event)
     schema = th.PropertiesList(
         *(
-            th.Property(name, th.StringType)
-            for name in ("row_id", *work.DIMENSIONS.values())
-            if name not in {"hour", "app_id", "latitude", "longitude", "parameters", "properties"}
-        ),
-        th.Property("app_id", th.IntegerType),
-        th.Property("latitude", th.NumberType),
-        th.Property("longitude", th.NumberType),
-        th.Property("parameters", th.ObjectType(additional_properties=True)),
-        th.Property("properties", th.ObjectType(additional_properties=True)),
-        th.Property("num_events", th.IntegerType),
-        th.Property("num_minutes", th.IntegerType),
-        *(
-            th.Property(name, th.DateTimeType)
-            for name in ("hour", "first_time", "last_time", "read_at")
-        ),
+            th.Property(name, _KINDS.get(name, th.StringType))
+            for name in ("row_id", *work.EVENT.values(), "read_at")
+        )
     ).to_dict()
 
     def get_new_paginator(self) -> BaseAPIPaginator[t.Any]:

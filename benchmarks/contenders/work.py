@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import typing as t
 from datetime import datetime, timedelta, timezone
 
@@ -18,36 +19,18 @@ _MINUTE = 60_000
 _ROW_ID_VERSION = 1
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-# the dimensions, in the order in which row_id hashes them
-DIMENSIONS = {
-    "hour": "hour",
-    "visitorId": "visitor_id",
-    "accountId": "account_id",
-    "appId": "app_id",
-    "featureId": "feature_id",
-    "server": "server",
-    "remoteIp": "remote_ip",
-    "userAgent": "user_agent",
-    "country": "country",
-    "region": "region",
-    "latitude": "latitude",
-    "longitude": "longitude",
-    "tabId": "tab_id",
-    "analyticsSessionId": "analytics_session_id",
-    "recordingId": "recording_id",
-    "recordingSessionId": "recording_session_id",
-    "signatureAgent": "signature_agent",
-    "parameters": "parameters",
-    "properties": "properties",
+# the dimensions, in the order in which row_id hashes them; then what is counted
+_DIMENSIONS = (
+    *("hour", "visitorId", "accountId", "appId", "featureId", "server", "remoteIp", "userAgent"),
+    *("country", "region", "latitude", "longitude", "tabId", "analyticsSessionId", "recordingId"),
+    *("recordingSessionId", "signatureAgent", "parameters", "properties"),
+)
+_COUNTED = ("numEvents", "numMinutes", "firstTime", "lastTime")
+EVENT = {
+    name: re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
+    for name in (*_DIMENSIONS, *_COUNTED)
 }
-MEASURES = {
-    "numEvents": "num_events",
-    "numMinutes": "num_minutes",
-    "firstTime": "first_time",
-    "lastTime": "last_time",
-}
-_EVENT = {**DIMENSIONS, **MEASURES}
-_IDENTITY = tuple(DIMENSIONS.values())
+_IDENTITY = tuple(EVENT[name] for name in _DIMENSIONS)
 # they count by their repr
 _NUMBERS = (_IDENTITY.index("latitude"), _IDENTITY.index("longitude"))
 
@@ -65,7 +48,7 @@ def iso(ms: int) -> str:
 
 def event(row: Row, read_at: str) -> Row:
     """Give the record of a feature event."""
-    record = {_EVENT[name]: value for name, value in row.items()}
+    record = {EVENT[name]: value for name, value in row.items()}
     record["hour"] = iso(record["hour"])
     record["first_time"] = iso(record["first_time"])
     record["last_time"] = iso(record["last_time"])
@@ -101,10 +84,6 @@ def visitor(row: Row, read_at: str) -> Row:
     }
 
 
-_SORT = (
-    *("hour", "visitorId", "accountId", "appId", "featureId", "server", "remoteIp", "userAgent"),
-    *("country", "region"),
-)
 # more than there are in any answer
 _LIMIT = 100_000_000
 
@@ -114,7 +93,7 @@ def events_of(start: datetime) -> Row:
     first = int(start.timestamp()) * 1000
     series = {"period": "hourRange", "first": first, "last": first + 24 * 60 * _MINUTE - 1}
     events = {"appId": 'expandAppIds("*")', "blacklist": "apply"}
-    return _question({"featureEvents": events, "timeSeries": series}, _SORT)
+    return _question({"featureEvents": events, "timeSeries": series}, _DIMENSIONS[:10])
 
 
 def visitors() -> Row:
