@@ -53,9 +53,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do dev bench", description=__doc__)
     known, kept = ", ".join(SUITES), tables.KEPT.relative_to(ROOT)
-    parser.add_argument(
-        "--only", type=_names, default=list(SUITES), metavar="SUITE,…", help=f"of {known}"
-    )
+    help_ = f"of {known}; default: all"
+    parser.add_argument("--only", type=_names, default=list(SUITES), metavar="SUITE,…", help=help_)
     parser.add_argument("--size", type=_positive, default=1_000_000, help="rows (%(default)s)")
     parser.add_argument("--rounds", type=_positive, default=3, help="runs of each (%(default)s)")
     help_ = "let growth go on to ten times the size, as --only growth does"

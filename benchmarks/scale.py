@@ -263,9 +263,9 @@ def limits(case: Case) -> Table:
         line = {"events a year of one tenant": name}
         for what, change in changes.items():
             one = dataclasses.replace(case, tenants=1, **change)
-            line[what] = _near(stands_at(name, one, "events"))
+            line[what] = _near(stands_at(name, one, "events"), 2)
         shared = name not in (PENDO, PIPE, TARGET)
-        many = _near(stands_at(name, small, "tenants")) if shared else "each has its own"
+        many = _near(stands_at(name, small, "tenants"), 2) if shared else "each has its own"
         lines.append({**line, "tenants of 10,000,000 events": many})
     return _table(lines)
 
@@ -279,9 +279,10 @@ def _table(lines: list[dict[str, str]]) -> Table:
     return Table(tuple(lines[0]), [tuple(line.values()) for line in lines])
 
 
-def _near(number: float) -> str:
-    """Two or three digits are all that such a number is worth."""
-    return f"{float(f'{number:.3g}'):,.0f}" if number >= 10 else f"{number:.2g}"  # noqa: PLR2004 - digits
+def _near(number: float, digits: int = 3) -> str:
+    """Give the digits that such a number is worth."""
+    small = number < 10  # noqa: PLR2004 - digits
+    return f"{number:.2g}" if small else f"{float(f'{number:.{digits}g}'):,.0f}"
 
 
 def _time(seconds: float) -> str:
