@@ -37,6 +37,7 @@ START, START_SECONDS, TAP, MELTANO, LOAD, LOAD_AGAIN, DATABASE, DATABASE_AGAIN =
 ANSWER, TABLE, INDEX, RECORD, RECORD_AGAIN, END_USER, ITEM, TOTAL = _TAKEN[8:]
 DAY, SECONDS, GB = 24, 86_400, 1e9
 SIZES = (1e6, 1e7, 1e8, 1e9, 1e10)
+_MANY = 1e12
 PENDO, PIPE, TARGET = "Pendo", "target-postgres", "target-planhat"
 """Each tenant has its own of these; the others are shared."""
 CORES = "workers' cores"
@@ -110,7 +111,7 @@ def reading(case: Case, rows: float, asked: float, windows: float) -> float:
 
 
 class History(t.NamedTuple):
-    """A back-fill of one tenant: rows, calls, seconds by what takes them, activities."""
+    """A back-fill of one tenant; `seconds` by what takes them."""
 
     rows: float
     calls: float
@@ -187,13 +188,11 @@ def upkeep(case: Case) -> Upkeep:
 
 
 def stands_at(name: str, case: Case, number: str) -> float:
-    """Find the number of events or tenants at which a resource is used up; one in a hundred off."""
-    low, high = 1.0, 1e15
-    while high / low > 1.01:  # noqa: PLR2004 - a hundredth
-        middle = math.sqrt(low * high)
-        found = upkeep(dataclasses.replace(case, **{number: middle}))
-        low, high = (low, middle) if found.shares[name] >= 1 else (middle, high)
-    return high
+    """Find the number of events or tenants at which a resource is used up: shares grow evenly."""
+    few, many = (
+        upkeep(dataclasses.replace(case, **{number: each})).shares[name] for each in (1, _MANY)
+    )
+    return 1 + (1 - few) / (many - few) * _MANY
 
 
 def histories(case: Case) -> Table:

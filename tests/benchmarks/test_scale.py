@@ -75,7 +75,7 @@ def test_a_limit_is_where_all_is_used() -> None:
     at = scale.stands_at(scale.CORES, EVEN, "tenants")
 
     assert scale.upkeep(dataclasses.replace(EVEN, tenants=at)).shares[scale.CORES] == pytest.approx(
-        1, rel=0.02
+        1, rel=1e-6
     )
 
 
