@@ -27,19 +27,13 @@ install() {
     touch "$stamp"
 }
 
-# What draws the picture, in an environment of its own (pyproject.toml says why).
-install_bench() {
-    [ -x .venv/bench/bin/python ] || .venv/bin/python -m venv --without-pip .venv/bench
-    .venv/bin/uv pip install -q --python .venv/bench/bin/python -c constraints.txt --group bench
-}
-
-# Dagster, in an environment of its own (pyproject.toml says why); what it keeps is in DAGSTER_HOME.
+# Dagster, in an environment of its own (orchestrate/pyproject.toml says why); what it keeps is in DAGSTER_HOME.
 install_orchestrate() {
     stamp=.venv/orchestrate/.installed
-    if [ ! -f "$stamp" ] || [ -n "$(find pyproject.toml orchestrate/constraints.txt -newer "$stamp")" ]; then
+    if [ ! -f "$stamp" ] || [ -n "$(find orchestrate/pyproject.toml orchestrate/constraints.txt -newer "$stamp")" ]; then
         [ -x .venv/orchestrate/bin/python ] || python -m venv --without-pip .venv/orchestrate
         uv pip install -q --python .venv/orchestrate/bin/python --compile-bytecode \
-            -c orchestrate/constraints.txt --group orchestrate
+            -c orchestrate/constraints.txt -r orchestrate/pyproject.toml --group orchestrate/pyproject.toml:dev
         touch "$stamp"
     fi
 }
@@ -141,7 +135,7 @@ case "$command" in
         # pipx, as one of the ways to install
         install_release_tools
         install_orchestrate
-        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests "$@"
+        exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests orchestrate/tests "$@"
         ;;
     check)
         ruff check
@@ -157,10 +151,7 @@ case "$command" in
         ruff format
         exec python -m tools.docs.generate
         ;;
-    "dev bench")
-        case " $*" in *" --json"*) install_bench ;; esac
-        exec python -m benchmarks "$@"
-        ;;
+    "dev bench") exec python -m benchmarks "$@" ;;
     "dev scale") exec python -m benchmarks.scale "$@" ;;
     "dev orchestrate")
         install_orchestrate
@@ -205,9 +196,9 @@ case "$command" in
     "dev pins")
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
             tap-pendo/pyproject.toml target-planhat/pyproject.toml demo/pyproject.toml \
-            --group dev --group meltano --group bench --group docs --group release -o constraints.txt
+            --group dev --group meltano --group docs --group release -o constraints.txt
         uv pip compile -q --universal --python-version 3.10 --no-annotate --no-header --upgrade \
-            --group orchestrate -o orchestrate/constraints.txt
+            orchestrate/pyproject.toml --group orchestrate/pyproject.toml:dev -o orchestrate/constraints.txt
         ;;
     "dev run") exec "$@" ;;
 esac

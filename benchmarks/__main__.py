@@ -1,108 +1,73 @@
-"""The command line: what to measure, and where the figures go."""
+"""Measures both plugins, beside others that do the same work on the same rows."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
 import msgspec
 
-from benchmarks import figures, tables
-from benchmarks.documents import KEPT
+from benchmarks import figures, growth, pipe, start, tables, taps, targets
 from benchmarks.running import ROOT, FailedError
-from benchmarks.suites import (
-    Options,
-    growth,
-    hourly,
-    latency,
-    many,
-    memory,
-    pipe,
-    tap,
-    target,
-    units,
-)
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    Found = Sequence[figures.Series] | Sequence[figures.Amount]
-
-SUITES: dict[str, Callable[[Options], Iterator[Found]]] = {
-    "tap": tap.measure,
-    "memory": memory.measure,
-    "latency": latency.measure,
-    "many": many.measure,
-    "target": target.measure,
-    "pipe": pipe.measure,
-    "growth": growth.measure,
-    "hourly": hourly.measure,
-    "units": units.measure,
+SUITES: dict[str, Callable[[figures.Options], Iterator[list[figures.Series]]]] = {
+    "tap": taps.tap,
+    "memory": taps.memory,
+    "latency": taps.latency,
+    "many": taps.many,
+    "target": targets.target,
+    "pipe": pipe.pipe,
+    "growth": growth.growth,
+    "hourly": targets.hourly,
+    "start": start.start,
 }
-# where `./do dev bench` installs what draws
-_DRAWING = ROOT / ".venv" / "bench" / "bin" / "python"
 
 
 def main() -> None:
     """Measure, print tables, and write the figures where asked."""
     asked = _arguments()
-    file = asked.json
-    found = figures.read(file) if file else {}
+    found = figures.read(asked.json) if asked.json else {}
     for name in asked.only:
-        found[name] = _measured(name, asked)
+        full = asked.full or asked.only == ["growth"]
+        options = figures.Options(asked.size, asked.rounds, full)
+        series = []
+        try:
+            for more in SUITES[name](options):
+                series += more
+                # progress, since it takes minutes
+                print(f"{name}: {more[0].case}, {more[0].rows:,} rows", file=sys.stderr)
+        except FailedError as error:
+            sys.exit(f"{name}: {error}")
+        found[name] = figures.Suite(figures.machine(), series)
         print(f"\n{name}\n\n{tables.text(tables.of_suite(name, found[name]))}", flush=True)
-        if file:
-            figures.write(file, found)
+        if asked.json:
+            figures.write(asked.json, found)
     print(f"\n{tables.text(tables.of_verdicts(found))}")
-    if file:
-        _draw(file)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./do dev bench", description=__doc__)
-    parser.add_argument(
-        "--only",
-        type=_names,
-        default=tuple(SUITES),
-        metavar="SUITE,…",
-        help=f"of {', '.join(SUITES)}; default: all",
-    )
-    parser.add_argument(
-        "--size", type=_positive, default=1_000_000, help="rows of feature events (%(default)s)"
-    )
-    parser.add_argument(
-        "--rounds", type=_positive, default=3, help="runs of each program, in turn (%(default)s)"
-    )
-    parser.add_argument(
-        "--full",
-        action="store_true",
-        help="let growth go on to ten times the size, as --only growth does",
-    )
-    parser.add_argument(
-        "--json",
-        type=_file,
-        metavar="FILE",
-        help="write the figures into it, beside those of other suites that it holds, and a picture "
-        f"of all into the .svg beside it; {KEPT.relative_to(ROOT)} is what the documents quote",
-    )
+    known, kept = ", ".join(SUITES), tables.KEPT.relative_to(ROOT)
+    help_ = f"of {known}; default: all"
+    parser.add_argument("--only", type=_names, default=list(SUITES), metavar="SUITE,…", help=help_)
+    parser.add_argument("--size", type=_positive, default=1_000_000, help="rows (%(default)s)")
+    parser.add_argument("--rounds", type=_positive, default=3, help="runs of each (%(default)s)")
+    help_ = "let growth go on to ten times the size, as --only growth does"
+    parser.add_argument("--full", action="store_true", help=help_)
+    help_ = f"keep the figures, beside those of other suites; {kept} is what the documents quote"
+    parser.add_argument("--json", type=_file, metavar="FILE", help=help_)
     return parser.parse_args()
 
 
-def _draw(file: Path) -> None:
-    if _DRAWING.exists():
-        subprocess.run([_DRAWING, "-m", "benchmarks.picture", file], cwd=ROOT, check=True)
-    else:
-        print("no picture is drawn: `./do dev bench` installs what draws it", file=sys.stderr)
-
-
 def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if not number:
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError("it must be a whole number above 0")
-    return number
+    return int(text)
 
 
 def _file(text: str) -> Path:
@@ -117,30 +82,13 @@ def _file(text: str) -> Path:
     return file
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
+def _names(text: str) -> list[str]:
+    names = text.split(",")
     if unknown := [name for name in names if name not in SUITES]:
-        allowed = ", ".join(SUITES)
         raise argparse.ArgumentTypeError(
-            f"not a suite: {', '.join(unknown)}; it must be one of {allowed}"
+            f"not a suite: {', '.join(unknown)}; it must be one of {', '.join(SUITES)}"
         )
     return names
-
-
-def _measured(name: str, asked: argparse.Namespace) -> figures.Suite:
-    """Measure a suite; its progress goes to stderr, since it takes minutes."""
-    full = asked.full or asked.only == ("growth",)
-    options = Options(size=asked.size, rounds=asked.rounds, full=full)
-    series: list[figures.Series] = []
-    amounts: list[figures.Amount] = []
-    try:
-        for more in SUITES[name](options):
-            series += [one for one in more if isinstance(one, figures.Series)]
-            amounts += [one for one in more if isinstance(one, figures.Amount)]
-            print(f"{name}: {more[0]}", file=sys.stderr)
-    except FailedError as error:
-        sys.exit(f"{name}: {error}")
-    return figures.Suite(figures.machine(), series, amounts)
 
 
 if __name__ == "__main__":

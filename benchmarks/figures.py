@@ -1,4 +1,4 @@
-"""The figures of all runs, their medians and ratios, and the file that holds them."""
+"""The figures of all runs, their medians, and the file that holds them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,24 @@ import msgspec
 from benchmarks.running import Run  # noqa: TC001 - msgspec reads the annotations
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     Runs = Mapping[tuple[str, str], Callable[[], Run]]
     """By case and contender."""
 
-OURS, PLAIN, BARE, CEILING = "ours", "SDK's defaults", "no framework", "server alone"
+OURS, PLAIN, BARE = "ours", "SDK's defaults", "no framework"
 _DISTRIBUTIONS = ("singer-sdk", "msgspec", "requests", "meltano", "meltanolabs-target-postgres")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How much is measured: rows of feature events, and rounds of alternating runs."""
+
+    size: int
+    rounds: int
+    full: bool = False
+    """Whether ten times the size is measured too, which takes long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +43,6 @@ class Series:
     contender: str
     rows: int
     runs: list[Run]
-
-    def __str__(self) -> str:
-        return f"{self.case}, {self.rows:,} rows"
 
     @property
     def wall(self) -> float:
@@ -53,29 +60,11 @@ class Series:
         return statistics.median(run.peak for run in self.runs)
 
 
-@dataclasses.dataclass(frozen=True)
-class Amount:
-    """What one unit of something takes or is, as often as it was measured."""
-
-    what: str
-    unit: str
-    values: list[float]
-
-    def __str__(self) -> str:
-        return self.what
-
-    @property
-    def value(self) -> float:
-        """Median of the values."""
-        return statistics.median(self.values)
-
-
-class Suite(msgspec.Struct, frozen=True, omit_defaults=True):
+class Suite(msgspec.Struct, frozen=True):
     """What one suite found, when and on what machine."""
 
     measured: dict[str, str]
-    series: list[Series] = []
-    amounts: list[Amount] = []
+    series: list[Series]
 
     def find(self, case: str, contender: str) -> Series | None:
         """Give the runs of a contender, if there are any."""
@@ -93,25 +82,10 @@ class Suite(msgspec.Struct, frozen=True, omit_defaults=True):
             raise KeyError(case, contender)
         return found
 
-    def amount(self, what: str) -> float:
-        """Give what one unit takes.
-
-        Raises:
-            KeyError: it was not measured.
-        """
-        found = next((one for one in self.amounts if one.what == what), None)
-        if found is None:
-            raise KeyError(what)
-        return found.value
-
-    def per_row(self, one: Series, *, clock: bool = False) -> float:
-        """Microseconds of CPU, or of the clock, that each row takes, without the start.
-
-        The start is the series of the same case without rows.
-        """
+    def per_row(self, one: Series) -> float:
+        """Microseconds of CPU of each row, without the start: the same case without rows."""
         (start,) = (each for each in self.series if each.case == one.case and not each.rows)
-        took = one.wall - start.wall if clock else one.cpu - start.cpu
-        return took / one.rows * 1e6
+        return (one.cpu - start.cpu) / one.rows * 1e6
 
 
 Suites = dict[str, Suite]
@@ -144,20 +118,5 @@ def read(file: Path) -> Suites:
 
 
 def write(file: Path, suites: Suites) -> None:
-    """Write figures, rounded to what they are worth."""
-    plain = msgspec.json.encode(_rounded(msgspec.to_builtins(suites)))
-    file.write_bytes(msgspec.json.format(plain, indent=1) + b"\n")
-
-
-def _rounded(value: t.Any) -> t.Any:
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Say how far the lowest and the highest are from the median, as shares of it."""
-    middle = statistics.median(values)
-    return min(values) / middle - 1, max(values) / middle - 1
+    """Write figures."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(suites), indent=1) + b"\n")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import typing as t
+import urllib.request
 from pathlib import Path
 
 if t.TYPE_CHECKING:
@@ -22,12 +24,11 @@ _CHUNK = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a program took: seconds of wall and of CPU, peak resident MB; the lines it wrote."""
+    """What a program took: seconds by the clock and of CPU, peak resident MB."""
 
     wall: float
     cpu: float
     peak: float
-    lines: int
 
 
 class FailedError(Exception):
@@ -51,6 +52,21 @@ def serving(module: str, *arguments: object) -> Iterator[dict[str, t.Any]]:
             process.terminate()
 
 
+def asked(url: str) -> dict[str, t.Any]:
+    """Give what one of these servers answers."""
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - ours
+        found: dict[str, t.Any] = json.load(answer)
+        return found
+
+
+def configured(folder: Path, settings: Mapping[str, object]) -> Path:
+    """Write settings into a file of a folder, whose name differs with them."""
+    text = json.dumps(settings)
+    file = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
 def measured(
     command: Sequence[str],
     *,
@@ -59,7 +75,7 @@ def measured(
     folder: Path = ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Run a program on what the program `given` writes; its output is counted, and perhaps kept.
+    """Run a program on what the program `given` writes; its output is read, and perhaps kept.
 
     CPU is that of the program and of all programs that it waited for, the peak that of the largest
     of them.
@@ -85,9 +101,7 @@ def measured(
             )
         )
         assert process.stdout
-        lines = 0
         while chunk := os.read(process.stdout.fileno(), _CHUNK):
-            lines += chunk.count(b"\n")
             if copy:
                 copy.write(chunk)
         process.wait()
@@ -95,12 +109,12 @@ def measured(
         if took.pop("code"):
             said = _content(errors)[-2000:].decode(errors="replace")
             raise FailedError(f"{' '.join(command[:4])} failed:\n{said}")
-    return Run(lines=lines, **took)
+    # rounded to what they are worth
+    return Run(**{name: float(f"{value:.5g}") for name, value in took.items()})
 
 
 @contextlib.contextmanager
 def _written_by(command: Sequence[str]) -> Iterator[t.IO[bytes]]:
-    """Run a program beside; its output is the input of another one."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout
         yield process.stdout

@@ -11,23 +11,23 @@ from pathlib import Path
 import msgspec
 import urllib3
 
-from benchmarks.contenders import questions, work
+from benchmarks.contenders import work
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _BLOCK = 256 * 1024
+_HEAD = b'{"results":['
 _rows = msgspec.json.Decoder(list[dict[str, t.Any]])
 _encode = msgspec.json.Encoder().encode
 _CONVERT: dict[str, tuple[Callable[[work.Row, str], work.Row], str]] = {
     "feature_events": (work.event, "row_id"),
     "visitors": (work.visitor, "visitor_id"),
-    "features": (work.feature, "id"),
 }
 
 
-def blocks(chunks: Iterable[bytes], head: bytes) -> Iterator[list[work.Row]]:
-    """Yield the rows of an array that begins behind `head`, a block of bytes at a time.
+def blocks(chunks: Iterable[bytes]) -> Iterator[list[work.Row]]:
+    """Yield the rows of an answer, a block of bytes at a time.
 
     What comes before a `},{`, closed with `]`, is JSON only if the cut is between two rows.
     """
@@ -36,11 +36,11 @@ def blocks(chunks: Iterable[bytes], head: bytes) -> Iterator[list[work.Row]]:
     for chunk in chunks:
         buffer += chunk
         if not started:
-            if len(buffer) < len(head):
+            if len(buffer) < len(_HEAD):
                 continue
-            if not buffer.startswith(head):
+            if not buffer.startswith(_HEAD):
                 raise ValueError("the answer begins in another way")
-            del buffer[: len(head)]
+            del buffer[: len(_HEAD)]
             started = True
         if len(buffer) >= _BLOCK:
             rows, end = _cut(buffer)
@@ -61,23 +61,15 @@ def _cut(buffer: bytearray) -> tuple[list[work.Row], int]:
     return [], 0
 
 
-def answers(config: dict[str, str]) -> Iterator[tuple[urllib3.BaseHTTPResponse, bytes]]:
-    """Ask, and give each answer with what comes before its rows."""
+def answers(config: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+    """Ask, and give each answer."""
     pool = urllib3.PoolManager(headers={"x-pendo-integration-key": config["integration_key"]})
-    url = config["api_url"]
-    if config["stream"] == "features":
-        found = pool.request("GET", url + "/api/v1/feature?expand=*", preload_content=False)
-        yield found, b"["
-        return
-    if config["stream"] == "visitors":
-        bodies: Iterable[questions.Body] = (questions.visitors(),)
-    else:
-        start, end = (questions.moment(config[name]) for name in ("start_date", "end_date"))
-        days = (end - start) // timedelta(days=1)
-        bodies = (questions.events(start + timedelta(days=n)) for n in range(days))
-    for body in bodies:
-        path = url + "/api/v1/aggregation"
-        yield pool.request("POST", path, json=body, preload_content=False), b'{"results":['
+    start, end = (work.moment(config[name]) for name in ("start_date", "end_date"))
+    days = (end - start) // timedelta(days=1)
+    bodies = (work.events_of(start + timedelta(days=n)) for n in range(days))
+    for body in [work.visitors()] if config["stream"] == "visitors" else bodies:
+        url = config["api_url"] + "/api/v1/aggregation"
+        yield pool.request("POST", url, json=body, preload_content=False)
 
 
 def main() -> None:
@@ -89,11 +81,11 @@ def main() -> None:
     head = {"type": "SCHEMA", "stream": stream, "schema": schema, "key_properties": [key]}
     write = sys.stdout.buffer.write
     write(_encode(head) + b"\n")
-    for answer, before in answers(config):
+    for answer in answers(config):
         if answer.status != 200:  # noqa: PLR2004 - success
             sys.exit(f"Pendo answers {answer.status}")
-        read_at = questions.now()
-        for rows in blocks(answer.stream(64 * 1024), before):
+        read_at = work.now()
+        for rows in blocks(answer.stream(64 * 1024)):
             lines = bytearray()
             for row in rows:
                 message = {"type": "RECORD", "stream": stream, "record": convert(row, read_at)}

@@ -10,7 +10,7 @@ from singer_sdk import RESTStream, Tap
 from singer_sdk import typing as th
 from singer_sdk.pagination import BaseAPIPaginator
 
-from benchmarks.contenders import questions, work
+from benchmarks.contenders import work
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,11 +18,26 @@ if t.TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
 
 
-class PendoStream(RESTStream[t.Any]):
-    """What all streams share: host and key."""
+_OBJECT = th.ObjectType(additional_properties=True)
+_KINDS: dict[str, th.JSONTypeHelper[t.Any] | type[th.JSONTypeHelper[t.Any]]] = {
+    **dict.fromkeys(("app_id", "num_events", "num_minutes"), th.IntegerType),
+    **dict.fromkeys(("latitude", "longitude"), th.NumberType),
+    **dict.fromkeys(("parameters", "properties"), _OBJECT),
+    **dict.fromkeys(("hour", "first_time", "last_time", "read_at"), th.DateTimeType),
+}
 
+
+class PendoStream(RESTStream[t.Any]):
+    """What both streams share: rows of an aggregation."""
+
+    path = "/api/v1/aggregation"
+    records_jsonpath = "$.results[*]"
+    payload_as_json = True
     convert: Callable[[work.Row, str], work.Row]
     read_at = ""
+
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, http_method="POST", **kwargs)
 
     @property
     def url_base(self) -> str:
@@ -44,17 +59,6 @@ class PendoStream(RESTStream[t.Any]):
         return self.convert(row, self.read_at)
 
 
-class AggregationStream(PendoStream):
-    """Rows of an aggregation."""
-
-    path = "/api/v1/aggregation"
-    records_jsonpath = "$.results[*]"
-    payload_as_json = True
-
-    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
-        super().__init__(*args, http_method="POST", **kwargs)
-
-
 class Days(BaseAPIPaginator[datetime]):
     """One page a day."""
 
@@ -74,7 +78,7 @@ class Days(BaseAPIPaginator[datetime]):
         return following if following < self._end else None
 
 
-class FeatureEvents(AggregationStream):
+class FeatureEvents(PendoStream):
     """Uses of features by the hour."""
 
     name = "feature_events"
@@ -82,26 +86,14 @@ class FeatureEvents(AggregationStream):
     convert = staticmethod(work.event)
     schema = th.PropertiesList(
         *(
-            th.Property(name, th.StringType)
-            for name in ("row_id", *work.DIMENSIONS.values())
-            if name not in {"hour", "app_id", "latitude", "longitude", "parameters", "properties"}
-        ),
-        th.Property("app_id", th.IntegerType),
-        th.Property("latitude", th.NumberType),
-        th.Property("longitude", th.NumberType),
-        th.Property("parameters", th.ObjectType(additional_properties=True)),
-        th.Property("properties", th.ObjectType(additional_properties=True)),
-        th.Property("num_events", th.IntegerType),
-        th.Property("num_minutes", th.IntegerType),
-        *(
-            th.Property(name, th.DateTimeType)
-            for name in ("hour", "first_time", "last_time", "read_at")
-        ),
+            th.Property(name, _KINDS.get(name, th.StringType))
+            for name in ("row_id", *work.EVENT.values(), "read_at")
+        )
     ).to_dict()
 
     def get_new_paginator(self) -> BaseAPIPaginator[t.Any]:
         """One page a day."""
-        return Days(*(questions.moment(self.config[name]) for name in ("start_date", "end_date")))
+        return Days(*(work.moment(self.config[name]) for name in ("start_date", "end_date")))
 
     def prepare_request_payload(
         self, context: Context | None, next_page_token: datetime | None
@@ -109,11 +101,11 @@ class FeatureEvents(AggregationStream):
         """Ask for one day."""
         del context
         assert next_page_token
-        self.read_at = questions.now()
-        return questions.events(next_page_token)
+        self.read_at = work.now()
+        return work.events_of(next_page_token)
 
 
-class Visitors(AggregationStream):
+class Visitors(PendoStream):
     """Visitors with their metadata, typed as Pendo describes it."""
 
     name = "visitors"
@@ -156,44 +148,11 @@ class Visitors(AggregationStream):
     ) -> dict[str, t.Any]:
         """Ask for all."""
         del context, next_page_token
-        self.read_at = questions.now()
-        return questions.visitors()
+        self.read_at = work.now()
+        return work.visitors()
 
 
-def _described(kind: work.Kind, name: str) -> th.JSONTypeHelper[t.Any]:
-    """Give the type of a definition's field; those whose names do not say it are texts."""
-    if isinstance(kind, dict):
-        fields = th.ObjectType(*_fields(kind))
-        return th.ArrayType(fields) if name.endswith("s") else fields
-    if kind is None and name.endswith(("_ids", "_rules")):
-        return th.ArrayType(th.StringType)
-    if kind is None and name.startswith(("is_", "has_", "dirty", "app_wide")):
-        return th.BooleanType()
-    if kind is None and name in {"app_id", "role", "length"}:
-        return th.IntegerType()
-    return th.DateTimeType() if kind else th.StringType()
-
-
-def _fields(shape: work.Shape) -> Iterable[th.Property[t.Any]]:
-    return (th.Property(name, _described(kind, name)) for name, kind in shape.values())
-
-
-class Features(PendoStream):
-    """Tagged features."""
-
-    name = "features"
-    path = "/api/v1/feature"
-    primary_keys: t.ClassVar[list[str]] = ["id"]
-    convert = staticmethod(work.feature)
-    schema = th.PropertiesList(*_fields(work.FEATURE)).to_dict()
-
-    def get_url_params(self, context: Context | None, next_page_token: t.Any) -> dict[str, str]:
-        """Ask for the features of all apps."""
-        del context, next_page_token
-        return {"expand": "*"}
-
-
-STREAMS = (FeatureEvents, Visitors, Features)
+STREAMS = (FeatureEvents, Visitors)
 
 
 class PlainTap(Tap):

@@ -1,4 +1,4 @@
-"""What each tap does to Pendo's rows: names, dates and `row_id`, by the rules of tap-pendo.
+"""What each tap asks Pendo for, and does to its rows: names, dates and `row_id`, as tap-pendo does.
 
 The rules are written again here, so that no contender runs code of ours.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import typing as t
 from datetime import datetime, timedelta, timezone
 
@@ -18,36 +19,18 @@ _MINUTE = 60_000
 _ROW_ID_VERSION = 1
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-# the dimensions, in the order in which row_id hashes them
-DIMENSIONS = {
-    "hour": "hour",
-    "visitorId": "visitor_id",
-    "accountId": "account_id",
-    "appId": "app_id",
-    "featureId": "feature_id",
-    "server": "server",
-    "remoteIp": "remote_ip",
-    "userAgent": "user_agent",
-    "country": "country",
-    "region": "region",
-    "latitude": "latitude",
-    "longitude": "longitude",
-    "tabId": "tab_id",
-    "analyticsSessionId": "analytics_session_id",
-    "recordingId": "recording_id",
-    "recordingSessionId": "recording_session_id",
-    "signatureAgent": "signature_agent",
-    "parameters": "parameters",
-    "properties": "properties",
+# the dimensions, in the order in which row_id hashes them; then what is counted
+_DIMENSIONS = (
+    *("hour", "visitorId", "accountId", "appId", "featureId", "server", "remoteIp", "userAgent"),
+    *("country", "region", "latitude", "longitude", "tabId", "analyticsSessionId", "recordingId"),
+    *("recordingSessionId", "signatureAgent", "parameters", "properties"),
+)
+_COUNTED = ("numEvents", "numMinutes", "firstTime", "lastTime")
+EVENT = {
+    name: re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
+    for name in (*_DIMENSIONS, *_COUNTED)
 }
-MEASURES = {
-    "numEvents": "num_events",
-    "numMinutes": "num_minutes",
-    "firstTime": "first_time",
-    "lastTime": "last_time",
-}
-_EVENT = {**DIMENSIONS, **MEASURES}
-_IDENTITY = tuple(DIMENSIONS.values())
+_IDENTITY = tuple(EVENT[name] for name in _DIMENSIONS)
 # they count by their repr
 _NUMBERS = (_IDENTITY.index("latitude"), _IDENTITY.index("longitude"))
 
@@ -65,7 +48,7 @@ def iso(ms: int) -> str:
 
 def event(row: Row, read_at: str) -> Row:
     """Give the record of a feature event."""
-    record = {_EVENT[name]: value for name, value in row.items()}
+    record = {EVENT[name]: value for name, value in row.items()}
     record["hour"] = iso(record["hour"])
     record["first_time"] = iso(record["first_time"])
     record["last_time"] = iso(record["last_time"])
@@ -80,14 +63,16 @@ def event(row: Row, read_at: str) -> Row:
     return record
 
 
-_AUTO_TIMES = ("createdat", "firstvisit", "firstidentifiedvisit", "lastvisit", "lastupdated")
-_CUSTOM_TIMES = ("trained", "renewal")
+_TIMES = {
+    "auto": ("createdat", "firstvisit", "firstidentifiedvisit", "lastvisit", "lastupdated"),
+    "custom": ("trained", "renewal"),
+}
 
 
 def visitor(row: Row, read_at: str) -> Row:
     """Give the record of a visitor; only the times of the metadata change."""
     metadata = row["metadata"]
-    for group, times in (("auto", _AUTO_TIMES), ("custom", _CUSTOM_TIMES)):
+    for group, times in _TIMES.items():
         values = metadata[group]
         for name in times:
             values[name] = iso(values[name])
@@ -99,72 +84,33 @@ def visitor(row: Row, read_at: str) -> Row:
     }
 
 
-# what a field of a definition becomes: another name; a time; an object or a list of objects
-Kind = t.Union[None, str, "Shape"]
-Shape = dict[str, tuple[str, Kind]]
-_USER: Shape = {
-    "id": ("id", None),
-    "username": ("username", None),
-    "first": ("first", None),
-    "last": ("last", None),
-    "role": ("role", None),
-    "userType": ("user_type", None),
-    "hasLoggedIn": ("has_logged_in", None),
-    "lastLogin": ("last_login", "time"),
-    "visitorIds": ("visitor_ids", None),
-}
-_AUDIT: Shape = {
-    "createdAt": ("created_at", "time"),
-    "createdByUser": ("created_by_user", _USER),
-    "lastUpdatedAt": ("last_updated_at", "time"),
-    "lastUpdatedByUser": ("last_updated_by_user", _USER),
-}
-_GROUP: Shape = {name: (name, None) for name in ("id", "name", "description", "type", "length")}
-_PROPERTY: Shape = {
-    "name": ("name", None),
-    "type": ("type", None),
-    "isActive": ("is_active", None),
-    "selector": ("selector", None),
-}
-FEATURE: Shape = {
-    "id": ("id", None),
-    "appId": ("app_id", None),
-    "kind": ("kind", None),
-    "name": ("name", None),
-    **_AUDIT,
-    "rootVersionId": ("root_version_id", None),
-    "stableVersionId": ("stable_version_id", None),
-    "color": ("color", None),
-    "dirty": ("dirty", None),
-    "isCoreEvent": ("is_core_event", None),
-    "isSuggested": ("is_suggested", None),
-    "dailyMergeFirst": ("daily_merge_first", "time"),
-    "dailyRollupFirst": ("daily_rollup_first", "time"),
-    "validThrough": ("valid_through", "time"),
-    "group": ("group", {**_GROUP, **_AUDIT}),
-    "appWide": ("app_wide", None),
-    "pageId": ("page_id", None),
-    "elementPathRules": ("element_path_rules", None),
-    "eventPropertyConfigurations": ("event_property_configurations", _PROPERTY),
-}
+# more than there are in any answer
+_LIMIT = 100_000_000
 
 
-def feature(row: Row, read_at: str) -> Row:
-    """Give the record of a feature."""
-    del read_at  # definitions carry none
-    return _shaped(row, FEATURE)
+def events_of(start: datetime) -> Row:
+    """Ask for the feature events of the day that begins then."""
+    first = int(start.timestamp()) * 1000
+    series = {"period": "hourRange", "first": first, "last": first + 24 * 60 * _MINUTE - 1}
+    events = {"appId": 'expandAppIds("*")', "blacklist": "apply"}
+    return _question({"featureEvents": events, "timeSeries": series}, _DIMENSIONS[:10])
 
 
-def _shaped(row: Row, shape: Shape) -> Row:
-    record: Row = {}
-    for pendo, value in row.items():
-        name, kind = shape[pendo]
-        if kind is None or value is None:
-            record[name] = value
-        elif isinstance(kind, str):
-            record[name] = iso(value)
-        elif isinstance(value, list):
-            record[name] = [_shaped(item, kind) for item in value]
-        else:
-            record[name] = _shaped(value, kind)
-    return record
+def visitors() -> Row:
+    """Ask for all visitors."""
+    return _question({"visitors": {"identified": True}}, ("visitorId",))
+
+
+def _question(source: Row, sort: tuple[str, ...]) -> Row:
+    steps: list[Row] = [{"source": source}, {"sort": list(sort)}, {"limit": _LIMIT}]
+    return {"response": {"mimeType": "application/json"}, "request": {"pipeline": steps}}
+
+
+def moment(text: str) -> datetime:
+    """Read a date-time with offset."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def now() -> str:
+    """This moment, as texts of moments are written."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import SUITES
-from benchmarks.verdicts import JUDGES
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("many", "target")
+QUICK = ("many",)
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,20 +33,13 @@ def test_a_suite_measures_each_program_and_judges(
     done = bench("--only", suite, "--size", "1000", "--rounds", "1", "--json", str(file))
 
     assert done.returncode == 0, done.stderr
-    assert ("reached" in done.stdout) == (suite in JUDGES)
+    assert "reached" in done.stdout
     found: dict[str, t.Any] = json.loads(file.read_text())
     assert list(found) == [suite]
     assert found[suite]["measured"]["cores"]
-    assert found[suite].keys() - {"measured"}
-    for amount in found[suite].get("amounts", ()):
-        assert all(value >= 0 for value in amount["values"])
-        assert amount["what"] in done.stdout
-    for series in found[suite].get("series", ()):
-        (run,) = series["runs"]
-        assert run["wall"] > 0
-        assert run["cpu"] > 0
-        assert run["peak"] > 5
-        assert f"{series['case']}" in done.stdout
+    for series in found[suite]["series"]:
+        assert all(run["wall"] > 0 and run["cpu"] > 0 and run["peak"] > 5 for run in series["runs"])
+        assert series["case"] in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -55,10 +47,7 @@ def test_a_suite_measures_each_program_and_judges(
     [
         (
             ("--only", "tap,taps"),
-            (
-                "argument --only: not a suite: taps; it must be one of tap, memory, latency, many, "
-                "target, pipe, growth, hourly, units"
-            ),
+            f"argument --only: not a suite: taps; it must be one of {', '.join(SUITES)}",
         ),
         (("--size", "0"), "argument --size: it must be a whole number above 0"),
         (("--rounds", "some"), "argument --rounds: it must be a whole number above 0"),

@@ -30,12 +30,14 @@ def _pyproject(folder: Path) -> dict[str, t.Any]:
 
 
 def _requirements(project: Path) -> list[Requirement]:
-    root = _pyproject(project)
+    root, dagster = _pyproject(project), _pyproject(project / "orchestrate")
     members = [_pyproject(project / member)["project"] for member in MEMBERS]
     ours = {canonicalize_name(member["name"]) for member in members}
     texts = [text for member in members for text in member["dependencies"]]
-    texts += [text for group in root["dependency-groups"].values() for text in group]
-    found = [Requirement(text) for text in (*texts, *root["project"]["dependencies"])]
+    for each in (root, dagster):
+        texts += [text for group in each["dependency-groups"].values() for text in group]
+        texts += each["project"]["dependencies"]
+    found = map(Requirement, texts)
     return [each for each in found if canonicalize_name(each.name) not in ours]
 
 

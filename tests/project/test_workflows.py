@@ -127,5 +127,6 @@ def test_dependencies_of_all_members_and_actions_are_kept_up_to_date(project: Pa
     kinds = {each["package-ecosystem"]: each for each in updates}
 
     assert set(kinds) == {"github-actions", "pip"}
-    assert kinds["pip"]["directories"] == ["/", *(f"/{each}" for each in members["members"])]
+    folders = ["/", *(f"/{each}" for each in (*members["members"], "orchestrate"))]
+    assert kinds["pip"]["directories"] == folders
     assert {each["schedule"]["interval"] for each in updates} == {"weekly"}

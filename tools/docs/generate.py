@@ -118,7 +118,7 @@ def abouts() -> dict[str, t.Any]:
 
 
 def measured() -> dict[str, str]:
-    """Tables of the benchmarks, from the figures that are kept in docs/benchmarks.json."""
+    """Tables of the benchmarks, from the figures in docs/benchmarks.json, and of scale."""
     command = [sys.executable, "-m", "benchmarks.documents"]
     said = subprocess.check_output(command, cwd=ROOT)  # noqa: S603 - our own
     found: dict[str, str] = json.loads(said)

@@ -40,7 +40,7 @@ tenant = {
 }
 home.mkdir()
 (home / "connections.json").write_text(json.dumps({"tenants": [tenant]}))
-shutil.copy(Path(__file__).parents[2] / "orchestrate" / "dagster.yaml", home)
+shutil.copy(Path(__file__).parents[1] / "dagster.yaml", home)
 os.environ.update(
     {
         "DAGSTER_HOME": str(home),

@@ -26,7 +26,7 @@ SCRIPT = Path(__file__).with_name("in_dagster.py")
 MONTH = "-323232|2026-02"
 EMPTY = "4785074604081152|2026-02"  # an app that is switched off
 pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason="Dagster is not installed: ./do test installs it"
+    not PYTHON.exists(), reason="Dagster is not installed: ./do dev orchestrate installs it"
 )
 
 
@@ -151,7 +151,7 @@ def test_dagster_takes_the_commands_that_the_page_shows(around: dict[str, str]) 
 
 
 def test_a_schedule_fires_and_fills_planhat(folder: Path, request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("all"):
+    if not request.config.getoption("all", default=False):
         pytest.skip("takes minutes: --all")
     done = run(
         folder,
@@ -172,7 +172,7 @@ def test_a_schedule_fires_and_fills_planhat(folder: Path, request: pytest.Fixtur
 def test_a_back_fill_whose_workers_are_killed_ends_by_itself(
     folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    if not request.config.getoption("all"):
+    if not request.config.getoption("all", default=False):
         pytest.skip("takes minutes: --all")
     file = folder.parent / "figures.json"
     options = ("--months", "1", "--apps", "2", "--workers", "2", "--kills", "1", "--seed", "7")

@@ -1,1 +1,0 @@
-"""Arithmetic: what so many events and tenants take, from what one of each was measured to take."""

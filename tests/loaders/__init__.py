@@ -1,0 +1,1 @@
+"""The real loaders that tap-pendo is tried with."""
