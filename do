@@ -85,6 +85,7 @@ usage_of_dev() {
 ./do dev coverage [ARGS]  ./do test, and the share of each plugin's lines that it runs
 ./do dev docs             the documents as a site, with search, into site/
 ./do dev test-sqlalchemy  the tests of target-planhat, with the newest SQLAlchemy that it takes
+./do dev loaders [NAME…]  the default streams through real loaders, each in an environment of its own
 ./do dev installs         all ways to install both plugins, with each Python that is here
 ./do dev release          build the wheels and source archives of both plugins into dist/, and check them
 ./do dev pins             resolve both constraints.txt again
@@ -99,7 +100,7 @@ if [ "$command" = dev ]; then
 fi
 case "$command" in
     demo | test | test-all | check | fix | "dev run" | "dev bench" | "dev scale" | "dev orchestrate" | \
-        "dev scale-out" | "dev coverage" | "dev docs" | "dev test-sqlalchemy" | "dev installs" | \
+        "dev scale-out" | "dev coverage" | "dev docs" | "dev loaders" | "dev test-sqlalchemy" | "dev installs" | \
         "dev release" | "dev pins") install ;;
     setup) install; exit ;;
     dev*) usage_of_dev; [ "$command" = "dev help" ]; exit ;;
@@ -135,6 +136,8 @@ case "$command" in
         # pipx, as one of the ways to install
         install_release_tools
         install_orchestrate
+        python -m tests.loaders --install jsonl MeltanoLabs duckdb
+        python -m tests.loaders --install jsonl MeltanoLabs duckdb
         exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests orchestrate/tests "$@"
         ;;
     check)
@@ -180,6 +183,7 @@ case "$command" in
         export NO_MKDOCS_2_WARNING=1
         exec .venv/docs/bin/mkdocs build --strict "$@"
         ;;
+    "dev loaders") exec python -m tests.loaders "$@" ;;
     "dev installs")
         install_release_tools
         exec python -m tests.installs

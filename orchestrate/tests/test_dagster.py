@@ -82,7 +82,7 @@ def test_a_piece_has_figures_and_its_check_sees_what_is_lost(
     [loaded] = in_dagster(around, "load", MONTH)
     assert loaded["passed"], loaded
     figures = loaded["metadata"]
-    [(rows,)] = warehouse.rows("select sum(rows) from sync_windows where app_ids = '-323232'")
+    [(rows,)] = warehouse.rows("select sum(row_count) from sync_windows where app_ids = '-323232'")
     assert figures["rows"] == rows > 1000
     assert figures["windows"] >= 6
     assert figures["calls"] >= figures["windows"]

@@ -102,16 +102,17 @@ def wheels(folder: Path) -> list[Path]:
 @functools.cache
 def pythons() -> dict[str, Path]:
     """Each Python of this machine that the plugins support, by version."""
+    found = {version: python_of(version) for version in VERSIONS}
+    return {version: path for version, path in found.items() if path}
+
+
+def python_of(version: str) -> Path | None:
+    """Find a Python of this machine by its version, such as 3.10."""
     environment = dict(os.environ)
     if pyenv := shutil.which("pyenv"):
         # its stand-ins on PATH start only what is chosen
         versions = said(pyenv, "versions", "--bare").split()
         environment["PYENV_VERSION"] = ":".join(versions)
-    found = {version: _python(version, environment) for version in VERSIONS}
-    return {version: path for version, path in found.items() if path}
-
-
-def _python(version: str, environment: Mapping[str, str]) -> Path | None:
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         return Path(sys.executable)
     command = (SCRIPTS / "uv", "python", "find", "--no-project", "--system", version)

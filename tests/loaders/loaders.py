@@ -42,7 +42,6 @@ class Loader:
     format    `record_format` of tap-pendo
     config    its settings
     tables    the rows that are there, by stream, oldest first; texts where it has no types
-    setting   what the documents say must be set
     """
 
     needs: tuple[str, ...]
@@ -51,7 +50,6 @@ class Loader:
     tables: Callable[[Place], Tables]
     format: str = "nested"
     python: str = "3.11"
-    setting: str = ""
 
 
 def _database(place: Place) -> Row:
@@ -76,7 +74,7 @@ def _postgres(place: Place) -> Row:
 
 def _pipelinewise_postgres(place: Place) -> Row:
     names = {"dbname": place.server.database, "default_target_schema": SCHEMA}
-    return {**_database(place), **names, "hard_delete": True, "add_metadata_columns": True}
+    return {**_database(place), **names, "add_metadata_columns": True}
 
 
 def _of_postgres(place: Place) -> Tables:
@@ -139,7 +137,6 @@ LOADERS = {
         command="target-postgres",
         config=_postgres,
         tables=_of_postgres,
-        setting="`use_copy: true` is faster",
     ),
     "target-postgres (pipelinewise)": Loader(
         needs=("pipelinewise-target-postgres==2.1.2", "setuptools<80"),
@@ -147,10 +144,9 @@ LOADERS = {
         config=_pipelinewise_postgres,
         tables=_of_postgres,
         python="3.10",
-        setting="`hard_delete: true`",
     ),
     "target-duckdb": Loader(
-        needs=("target-duckdb==0.8.0",),
+        needs=("target-duckdb==0.8.0", "duckdb==1.1.3"),
         command="target-duckdb",
         config=lambda place: {
             "filepath": str(place.folder / "d.duckdb"),
@@ -165,7 +161,6 @@ LOADERS = {
         tables=_of_sqlite,
         format="flat",
         python="3.9",
-        setting="`record_format: flat` of tap-pendo",
     ),
     "target-jsonl": Loader(
         needs=("target-jsonl==0.1.4",),
@@ -182,12 +177,10 @@ LOADERS = {
         command="target-csv",
         config=lambda place: {
             "output_path": str(place.folder),
-            "file_naming_scheme": "{stream_name}.csv",
-            "overwrite_behavior": "append_records",
+            "file_naming_scheme": "{stream_name}-{timestamp}.csv",
         },
         tables=_of_files("*.csv", csv.DictReader),
         format="flat",
-        setting="`record_format: flat` of tap-pendo; `overwrite_behavior: append_records`",
     ),
     "target-csv (singer-io)": Loader(
         needs=("target-csv==0.3.0", "setuptools<80"),
@@ -196,6 +189,5 @@ LOADERS = {
         tables=_of_files("*.csv", csv.DictReader),
         format="flat",
         python="3.9",
-        setting="`record_format: flat` of tap-pendo",
     ),
 }

@@ -22,6 +22,7 @@ from tap_pendo.calendar import UTC, from_ms
 from tap_pendo.catalog import CATALOG
 
 from tests.conftest import NOW, Output, TapRunner
+from tests.installs.workplace import python_of
 from tests.loaders.loaders import LOADERS, SCHEMA, Place
 from tests.sink import EVENTS, Sink
 from tests.tables import event_sums
@@ -105,7 +106,7 @@ def environment(name: str) -> Path:
     if (folder / "made").exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    found = shutil.which(f"python{loader.python}")
+    found = python_of(loader.python)
     if not found:
         raise LoaderError(f"needs Python {loader.python}, which is not here")
     for command in (
