@@ -15,8 +15,8 @@ import textwrap
 import typing as t
 from pathlib import Path
 
+from emulation.clock import Clock
 from hub_definitions import OVERLAY, Rule, choices, definitions, json_type, kind, meltano_kind
-from pendo_emulator.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from pendo_emulator.awkward import ACCOUNT_IDS, VISITOR_IDS
-from pendo_emulator.clock import Clock
-from pendo_emulator.periods import DAY, HOUR
+from emulation.clock import Clock
+from pendo_emulator.product.calendar import DAY, HOUR
+from pendo_emulator.product.random_values import ACCOUNT_IDS, VISITOR_IDS
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 

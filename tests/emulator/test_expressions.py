@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pendo_emulator.expressions import ExpressionError, compile_expression, scope
-from pendo_emulator.periods import Calendar
-from pendo_emulator.pipeline import Surroundings
+from pendo_emulator.pipeline.expressions import ExpressionError, compile_expression, scope
+from pendo_emulator.pipeline.request import Surroundings
+from pendo_emulator.product.calendar import Calendar
 
 NOW = 1_710_000_000_000  # 2024-03-09T16:00:00Z, a Saturday
 NEW_YORK = Calendar(ZoneInfo("America/New_York"))

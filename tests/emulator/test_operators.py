@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pendo_emulator.sources import EVERY_APP
+from pendo_emulator.pipeline.sources import EVERY_APP
 from pendo_emulator.values import sort_key
 from pendo_emulator.world import World
 
