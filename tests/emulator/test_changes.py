@@ -1,13 +1,12 @@
 """What tests change in a world: tags and metadata; rows and truth change alike."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from emulation.clock import parse_moment
-from pendo_emulator import details
 from pendo_emulator.api import encode
 from pendo_emulator.pipeline.sources import EVERY_APP
 from pendo_emulator.pipeline.table import settled
@@ -180,22 +179,6 @@ def test_a_metadata_field_may_be_added(new_world: Any, ask: Ask, kind: str) -> N
     assert world.metadata_schema(kind)["new_group"]["level"]["Type"] == ""
     assert {str(level) for level in levels().values()} == {"1", "two", "[3]", "None"}
     assert levels() == levels()
-
-
-def test_details_of_people_are_altered_as_their_rows_are(new_world: Any) -> None:
-    world = new_world()
-    for kind in ("visitor", "account"):
-        world.overrides.add_field(kind, "custom", "rank", "integer", [1, "two", ABSENT])
-    now = world.clock.now()
-    visitors = {row["visitorId"]: row for row in world.visitors(now, identified=False)}
-    accounts = {row["accountId"]: row for row in world.accounts(now)}
-
-    def ranks(rows: Iterable[dict[str, Any]]) -> list[Any]:
-        return [row["metadata"].get("custom", {}).get("rank") for row in rows]
-
-    assert ranks(details.visitor(world, key) for key in visitors) == ranks(visitors.values())
-    assert ranks(details.account(world, key) for key in accounts) == ranks(accounts.values())
-    assert set(ranks(visitors.values())) == set(ranks(accounts.values())) == {1, "two", None}
 
 
 def test_filters_see_altered_metadata(new_world: Any, ask: Ask) -> None:

@@ -1,4 +1,4 @@
-"""Pipelines in pipelines: spawn, fork, join and merge."""
+"""Pipelines in pipelines: spawn."""
 
 import json
 from collections.abc import Callable
@@ -52,57 +52,6 @@ CASES: list[tuple[str, list[Any], list[dict[str, Any]]]] = [
         [{"spawn": [[{"spawn": [[const({"n": 1})]]}], [const({"n": 2})]]}],
         [{"n": 1}, {"n": 2}],
     ),
-    (
-        "fork sends every row to every branch",
-        [
-            const({"v": "a", "t": 1}, {"v": "b", "t": 2}, {"v": "a", "t": 4}),
-            {
-                "fork": [
-                    [{"group": {"group": ["v"], "fields": {"sum": {"sum": "t"}}}}],
-                    [{"cat": None}, {"filter": "t > 3"}],
-                ]
-            },
-        ],
-        [{"v": "a", "sum": 5}, {"v": "a", "t": 4}, {"v": "b", "sum": 2}],
-    ),
-    (
-        "join makes one row of the rows of a key",
-        [
-            {"spawn": [[const({"k": 1, "a": 2})], [const({"k": 1, "b": 3}, {"k": 2, "b": 4})]]},
-            {"join": {"fields": ["k"], "width": 2}},
-        ],
-        [{"k": 1, "a": 2, "b": 3}, {"k": 2, "b": 4}],
-    ),
-    (
-        "join begins a new row when one is full",
-        [
-            const({"k": 1, "a": 1}, {"k": 1, "a": 1}, {"k": 1, "a": 1}),
-            {"join": {"fields": ["k"], "width": 2}},
-        ],
-        [{"k": 1, "a": 1}, {"k": 1, "a": 1}],
-    ),
-    (
-        "merge copies what is mapped, and keeps rows without a partner",
-        [
-            const(*ROWS),
-            {
-                "merge": {
-                    "fields": ["k"],
-                    "mappings": {"deep.b": "inner.b"},
-                    "pipeline": [const({"k": 1, "inner": {"b": 5}}), {"cat": None}],
-                }
-            },
-        ],
-        [{"k": 1, "a": "x", "deep": {"b": 5}}, {"k": 2, "a": "y"}, {"k": None, "a": "z"}],
-    ),
-    (
-        "merge without mappings copies everything",
-        [
-            const(*ROWS[:2]),
-            {"merge": {"fields": ["k"], "pipeline": [const({"k": 2, "b": 5, "a": "new"})]}},
-        ],
-        [{"k": 1, "a": "x"}, {"k": 2, "a": "new", "b": 5}],
-    ),
 ]
 
 
@@ -120,19 +69,6 @@ REFUSALS: list[tuple[list[Any], str]] = [
     ([{"spawn": [[{"limit": 1}]]}], "bad pipeline: first step must be a source"),
     ([{"spawn": [[const()], [{"source": {"nope": None}}]]}], "bad pipeline: bad source: unknown"),
     ([const(), {"spawn": [[const()]]}], "bad pipeline: unknown step type 'spawn'"),
-    ([const(), {"fork": []}], "bad pipeline: bad fork: "),
-    ([const(), {"fork": [[{"cat": None}], []]}], "bad pipeline: bad fork: "),
-    ([const(), {"fork": [[{"nope": 1}]]}], "bad pipeline: unknown step type 'nope'"),
-    ([const(), {"fork": [[const()]]}], "bad pipeline: unknown step type 'source'"),
-    ([const(), {"join": {"fields": ["k"]}}], "bad pipeline: bad join: expected an object with "),
-    ([const(), {"join": {"fields": [], "width": 2}}], "bad pipeline: bad join: expected a list"),
-    ([const(), {"join": {"fields": ["k"], "width": 0}}], "bad pipeline: bad join: width"),
-    ([const(), {"merge": {"fields": ["k"]}}], "bad pipeline: bad merge: expected an object with"),
-    ([const(), {"merge": {"fields": ["k"], "pipeline": []}}], "bad pipeline: no source"),
-    (
-        [const(), {"merge": {"fields": ["k"], "pipeline": [const()], "how": 1}}],
-        "bad pipeline: bad merge: unexpected how",
-    ),
     ([{"source": {"const": {"a": 1}}}], "bad pipeline: bad source: bad parameters for source type"),
 ]
 
@@ -169,7 +105,6 @@ def test_iterative_periods_are_refused_within_other_pipelines(new_world: Any) ->
     text = "bad pipeline: bad source: bad timeSeries: iterative period daily is not allowed here"
 
     assert refused(world, {"spawn": [[daily]]}) == text
-    assert refused(world, const(), {"merge": {"fields": ["k"], "pipeline": [daily]}}) == text
 
 
 def test_a_spawn_has_the_source_and_the_longest_window_of_its_pipelines(world: World) -> None:

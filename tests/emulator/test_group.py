@@ -25,25 +25,13 @@ AGGREGATES: list[tuple[dict[str, Any], Any]] = [
     ({"sum": "n"}, 9),
     ({"sum": "missing"}, 0),
     ({"avg": "n"}, 3),
-    ({"mean": "n"}, 3),
-    ({"mean": "missing"}, None),
-    ({"median": "n"}, 4),
-    ({"var": "n"}, 2),
-    ({"stddev": "n"}, pytest.approx(2**0.5)),
-    ({"stddev": "missing"}, None),
     ({"min": "n"}, 1),
     ({"max": "n"}, "text"),
     ({"max": "missing"}, None),
     ({"any": "missing"}, None),
-    ({"listAverage": "list"}, 4),
-    ({"percentiles": "n"}, {"25": 1, "50": 4, "75": 4, "90": 4, "95": 4, "99": 4}),
-    ({"percentiles": "missing"}, None),
 ]
 LISTS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"list": "v"}, ["a", "a", "b", "c"]),
-    ({"listIf": ["n", "app == 7"]}, [1, 4, None, "text"]),
-    ({"concat": "list"}, [1, 2, 9, "no list"]),
-    ({"concat": "n"}, [1, 4, 4, "text"]),
 ]
 
 
@@ -79,24 +67,6 @@ GROUPS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
         [{"app": 7, "n": 5, "rows": 4}, {"app": 8, "n": 4, "rows": 1}],
     ),
     ({"fields": {"n": {"sum": "n"}}}, [{"n": 9}]),
-    (
-        {"group": ["app"], "fields": {"n": {"count": None}}, "forceKeys": {"app": "list(8, 9)"}},
-        [{"app": 7, "n": 4}, {"app": 8, "n": 1}, {"app": 9, "n": 0}],
-    ),
-    (
-        {
-            "group": ["v", "app"],
-            "fields": {"n": {"sum": "n"}},
-            "forceKeys": {"app": "list(7, 8)", "v": 'list("a")'},
-        },
-        [
-            {"v": "a", "app": 7, "n": 1},
-            {"v": "a", "app": 8, "n": 4},
-            {"v": "b", "app": 7, "n": 4},
-            {"v": "c", "app": 7, "n": 0},
-            {"v": None, "app": 7, "n": 0},
-        ],
-    ),
 ]
 
 
@@ -109,17 +79,9 @@ def test_groups(
     assert sorted(found, key=json.dumps) == sorted(rows, key=json.dumps)
 
 
-def test_forced_keys_make_groups_where_there_are_no_rows(world: World, ask: Ask) -> None:
-    group = {"group": ["v"], "fields": {"n": {"count": None}}, "forceKeys": {"v": 'list("x")'}}
-
-    assert ask(world, "const", [], None, {"group": group}) == [{"v": "x", "n": 0}]
-
-
 @pytest.mark.parametrize(
     "argument",
     [
-        {"group": ["v"], "forceKeys": {"v": "5"}},
-        {"group": ["v"], "forceKeys": {"n": "list(1)"}},
         {"group": ["v"], "stages": 1},
         {"fields": {"n": {"sum": ["a", "b"]}}},
         {"fields": {"n": {}}},
