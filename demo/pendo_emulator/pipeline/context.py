@@ -84,3 +84,14 @@ def put(row: Row, path: str, value: Any) -> None:
         row[name] = dict(inner) if isinstance(inner, dict) else {}
         row = row[name]
     row[last] = value
+
+
+def field_names(operator: str, value: Any) -> list[str]:
+    """Return a list of fields, which must not be empty.
+
+    Raises:
+        Refused: 400 where it is not such a list.
+    """
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise bad(operator, "expected a list of fields")
+    return value

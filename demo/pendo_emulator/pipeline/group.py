@@ -1,11 +1,11 @@
-"""The operators group and reduce, and their aggregators."""
+"""The operators group, join and reduce, and their aggregators."""
 
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pendo_emulator.pipeline.context import Compiler, Operate, bad, only, put
+from pendo_emulator.pipeline.context import Compiler, Operate, bad, field_names, only, put
 from pendo_emulator.pipeline.expressions import Evaluate, Row
 from pendo_emulator.pipeline.table import Table, shuffled
 from pendo_emulator.values import fingerprint, rank, sort_key, truth
@@ -120,4 +120,35 @@ def _reduce(argument: Any, compiler: Compiler) -> Operate:
     return lambda table: shuffled(lambda: [_gathered([], (), outputs, list(table.rows()))])
 
 
-GATHERING: dict[str, Callable[[Any, Compiler], Operate]] = {"group": _group, "reduce": _reduce}
+def _join(argument: Any, compiler: Compiler) -> Operate:
+    """Return the operator that makes one row of `width` rows of equal keys, later fields winning.
+
+    A row whose partners are missing is given as it is.
+    """
+    argument = only("join", argument, needed={"fields", "width"}, known=set())
+    width = argument["width"]
+    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+        raise bad("join", "width must be a whole number")
+    reads = [
+        compiler.expression("join", field) for field in field_names("join", argument["fields"])
+    ]
+
+    def joined(table: Table) -> Iterator[Row]:
+        waiting: dict[str, tuple[Row, int]] = {}
+        for row in table.rows():
+            key = fingerprint([read(row) for read in reads])
+            partner, count = waiting.pop(key, ({}, 0))
+            if count + 1 == width:
+                yield {**partner, **row}
+            else:
+                waiting[key] = {**partner, **row}, count + 1
+        yield from (row for row, _ in waiting.values())
+
+    return lambda table: shuffled(lambda: joined(table))
+
+
+GATHERING: dict[str, Callable[[Any, Compiler], Operate]] = {
+    "group": _group,
+    "join": _join,
+    "reduce": _reduce,
+}

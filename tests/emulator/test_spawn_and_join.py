@@ -1,4 +1,4 @@
-"""Pipelines in pipelines: spawn."""
+"""Pipelines in pipelines, and the join of their rows."""
 
 import json
 from collections.abc import Callable
@@ -52,6 +52,22 @@ CASES: list[tuple[str, list[Any], list[dict[str, Any]]]] = [
         [{"spawn": [[{"spawn": [[const({"n": 1})]]}], [const({"n": 2})]]}],
         [{"n": 1}, {"n": 2}],
     ),
+    (
+        "join makes one row of the rows of a key",
+        [
+            {"spawn": [[const({"k": 1, "a": 2})], [const({"k": 1, "b": 3}, {"k": 2, "b": 4})]]},
+            {"join": {"fields": ["k"], "width": 2}},
+        ],
+        [{"k": 1, "a": 2, "b": 3}, {"k": 2, "b": 4}],
+    ),
+    (
+        "join begins a new row when one is full",
+        [
+            const({"k": 1, "a": 1}, {"k": 1, "a": 1}, {"k": 1, "a": 1}),
+            {"join": {"fields": ["k"], "width": 2}},
+        ],
+        [{"k": 1, "a": 1}, {"k": 1, "a": 1}],
+    ),
 ]
 
 
@@ -70,6 +86,9 @@ REFUSALS: list[tuple[list[Any], str]] = [
     ([{"spawn": [[const()], [{"source": {"nope": None}}]]}], "bad pipeline: bad source: unknown"),
     ([const(), {"spawn": [[const()]]}], "bad pipeline: unknown step type 'spawn'"),
     ([{"source": {"const": {"a": 1}}}], "bad pipeline: bad source: bad parameters for source type"),
+    ([const(), {"join": {"fields": ["k"]}}], "bad pipeline: bad join: expected an object with "),
+    ([const(), {"join": {"fields": [], "width": 2}}], "bad pipeline: bad join: expected a list"),
+    ([const(), {"join": {"fields": ["k"], "width": 0}}], "bad pipeline: bad join: width"),
 ]
 
 
