@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from emulation.calls import Calls
+from emulation.calls import Calls, Orders
 from emulation.clock import Clock, format_moment
-from emulation.orders import Orders
 
 Act = Callable[[Request], Awaitable[Any]]
 Row = tuple[str, str, Act]

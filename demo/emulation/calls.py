@@ -1,11 +1,13 @@
-"""Knows which calls were made: how many, how many at once, how many in a second."""
+"""The calls that an emulator has had, and the faults that are ordered for the next ones."""
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 _SECOND_NS = 1_000_000_000
 
@@ -66,3 +68,51 @@ class Calls:
                 "most_at_once": self.most_at_once,
                 "most_per_second": dict(self.most_per_second),
             }
+
+
+class Ordered(Protocol):
+    """A fault as it is ordered: `times` counts down (None: for ever), `after` lets calls pass."""
+
+    times: int | None
+    after: int
+
+
+FaultT = TypeVar("FaultT", bound=Ordered)
+
+
+class Orders(Generic[FaultT]):
+    """The faults in force, of one msgspec type, in the order in which they came."""
+
+    def __init__(self, kind: type[FaultT]) -> None:
+        self._kind = kind
+        self._lock = threading.RLock()
+        self._faults: list[FaultT] = []
+
+    def add(self, *faults: dict[str, Any]) -> None:
+        """Order faults.
+
+        Raises:
+            ValueError: for an unknown field or kind.
+        """
+        known = [msgspec.convert(fault, self._kind) for fault in faults]
+        with self._lock:
+            self._faults += known
+
+    def clear(self) -> None:
+        """Forget every fault."""
+        with self._lock:
+            self._faults.clear()
+
+    def first(self, befalls: Callable[[FaultT], bool]) -> FaultT | None:
+        """Return the first fault that befalls a call, and count it; one that waits counts too."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.times == 0 or not befalls(fault):
+                    continue
+                if fault.after:
+                    fault.after -= 1
+                    continue
+                if fault.times is not None:
+                    fault.times -= 1
+                return fault
+        return None

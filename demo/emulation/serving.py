@@ -1,6 +1,7 @@
-"""Knows how an application is served: sockets on this machine, and one thread."""
+"""Servers on this machine: sockets, uvicorn in a thread, and the signals that stop a command."""
 
 import logging
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -86,3 +87,11 @@ def served(application: ASGIApp, *sockets: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def until_told_to_stop() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set; ask before the server starts."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

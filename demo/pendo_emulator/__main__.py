@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulation.waiting import until_told_to_stop
+from emulation.clock import Clock, format_moment
+from emulation.serving import until_told_to_stop
 
-from pendo_emulator.clock import Clock, format_moment
-from pendo_emulator.keys import REGIONS, Key
+from pendo_emulator.access import REGIONS, Key
 from pendo_emulator.server import Emulator, running
 from pendo_emulator.switches import SWITCHES
-from pendo_emulator.world import World
+from pendo_emulator.world import ACCOUNTS, VISITORS, World
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -23,6 +23,12 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--now", help="stop the clock at this ISO 8601 time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events-per-day", type=float, default=250, help="raw feature events")
+    parser.add_argument(
+        "--visitors",
+        type=_positive,
+        default=VISITORS,
+        help="identified ones (%(default)s); there are accounts in proportion",
+    )
     parser.add_argument("--timezone", default="UTC", help="the subscription's, an IANA name")
     parser.add_argument("--region", choices=REGIONS, default="us")
     parser.add_argument("--key", help="the integration key; a random one if not given")
@@ -38,12 +44,21 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; print one JSON line when ready: url, key, region, now."""
     options = _arguments(arguments)
     world = World(
         seed=options.seed,
         events_per_day=options.events_per_day,
+        visitors=options.visitors,
+        accounts=max(1, round(options.visitors * ACCOUNTS / VISITORS)),
         time_zone=options.timezone,
         clock=Clock(options.now),
     )

@@ -5,13 +5,13 @@ from typing import Any, Protocol
 
 from emulation.admin import CommonAdmin, Row, routes
 from emulation.calls import Calls
+from emulation.clock import format_moment, parse_moment
 from starlette.requests import Request
 from starlette.routing import Route
 
-from pendo_emulator.clock import format_moment, parse_moment
-from pendo_emulator.events import EVER
+from pendo_emulator.product.events import EVER
+from pendo_emulator.product.ground_truth import SUMMED
 from pendo_emulator.switches import SWITCHES, Emulated
-from pendo_emulator.truth import SUMMED
 
 _KINDS = (
     "app",

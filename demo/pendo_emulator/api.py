@@ -1,4 +1,4 @@
-"""Knows Pendo's HTTP interface: who may call, which path answers what, and how it goes wrong."""
+"""HTTP: which calls are allowed, what goes wrong with them, and how an answer's body is written."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,14 +13,60 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pendo_emulator.body import cut, encode, in_pieces
+from pendo_emulator.access import Key, Keys, Refused
 from pendo_emulator.faults import Fault, Faults
-from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
-from pendo_emulator.paths import Asked, Csv, Found, find
-from pendo_emulator.pipeline import run, source_name, window_hours
-from pendo_emulator.refusals import Refused
+from pendo_emulator.pipeline.request import run, source_name, window_hours
+from pendo_emulator.pipeline.table import Table
+from pendo_emulator.routes import Asked, Found, find
 from pendo_emulator.world import World
+
+_ROWS = 500  # encoded at once
+_PIECE = 1 << 17  # bytes that are worth sending
+
+
+def encode(
+    table: Table, start_time: int | None, rows: int | None = None, *, empty: str = "list"
+) -> Iterator[bytes]:
+    """Yield the JSON of an aggregation's answer; without its end after `rows` rows.
+
+    No rows are `[]`, or null where `empty` says so.
+    """
+    start = "" if start_time is None else f'"startTime":{start_time},'
+    waiting = bytearray(f'{{{start}"results":'.encode())
+    encoder = msgspec.json.Encoder()
+    limited = table if rows is None else table.cut(rows)
+    before = b"["
+    for chunk in limited.chunks():
+        for first in range(0, len(chunk), _ROWS):
+            waiting += before + encoder.encode(chunk[first : first + _ROWS])[1:-1]
+            before = b","
+            if len(waiting) > _PIECE:
+                yield bytes(waiting)
+                waiting.clear()
+    if rows is not None:
+        yield bytes(waiting + before)
+    elif before == b"[":
+        yield bytes(waiting) + (b"null}" if empty == "null" else b"[]}")
+    else:
+        yield bytes(waiting) + b"]}"
+
+
+def cut(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield no more than the first `size` bytes."""
+    for piece in pieces:
+        if size <= 0:
+            return
+        yield piece[:size]
+        size -= len(piece)
+
+
+def in_pieces(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the same bytes in pieces of at most `size`."""
+    for piece in pieces:
+        for first in range(0, len(piece), size):
+            yield piece[first : first + size]
+
 
 _AGGREGATION = "/api/v1/aggregation"
 _VERIFY = "/api/v1/token/verify"
@@ -64,18 +110,13 @@ class PendoApi:
         answer = faults.get("answer")
         if answer and answer.kind == "status":
             return self._failure(answer)
-        kind = "application/json"
         if path == _AGGREGATION:
             _allow(request, "POST")
             pieces = await asyncio.to_thread(self._aggregate, body, faults)
         else:
             value = await asyncio.to_thread(self._read, request, key, verified=answer is None)
-            if isinstance(value, Csv):
-                kind, piece = "text/csv; charset=utf-8", value.text.encode()
-            else:
-                piece = msgspec.json.encode(_changed(value, faults.get("rows")))
-            pieces = iter([piece])
-        return StreamingResponse(_paced(pieces, faults), media_type=kind)
+            pieces = iter([msgspec.json.encode(_changed(value, faults.get("rows")))])
+        return StreamingResponse(_paced(pieces, faults), media_type="application/json")
 
     def _failure(self, fault: Fault) -> Response:
         headers = {}

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import msgspec
-from emulation.orders import Orders
+from emulation.calls import Orders
 
 _Kind = Literal[
     "status",

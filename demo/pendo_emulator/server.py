@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emulation.calls import Calls
+from emulation.clock import Clock
 from emulation.serving import Breaking, base_url, listening, served
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,11 +13,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from pendo_emulator.access import Key, Keys
 from pendo_emulator.admin import Admin
 from pendo_emulator.api import PendoApi
-from pendo_emulator.clock import Clock
 from pendo_emulator.faults import Faults
-from pendo_emulator.keys import Key, Keys
 from pendo_emulator.knobs import Knobs
 from pendo_emulator.switches import switch
 from pendo_emulator.world import World

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from pendo_emulator import oddities
+from pendo_emulator import edge_cases
 from pendo_emulator.faults import Faults
-from pendo_emulator.paths import LISTS
-from pendo_emulator.sources import EVENT_SOURCES, PARAMETERS
+from pendo_emulator.pipeline.sources import EVENT_SOURCES, PARAMETERS
+from pendo_emulator.routes import LISTS
 from pendo_emulator.world import World
 
 _AGGREGATION = "/api/v1/aggregation"
@@ -208,69 +208,69 @@ SWITCHES: tuple[Switch, ...] = (
     Switch(
         "flood",
         "60,000 rows of featureEvents in one hour, most of them one visitor's.",
-        _world(oddities.flood, "featureEvents"),
+        _world(edge_cases.flood, "featureEvents"),
     ),
     Switch(
         "flood-of-one-moment",
         "60,000 rows of guideEvents with one browserTime, most of them one visitor's.",
-        _world(oddities.flood, "guideEvents"),
+        _world(edge_cases.flood, "guideEvents"),
     ),
     Switch(
         "awkward-ids",
         "Ids with quotes, backslashes, slashes, line breaks and emoji.",
-        _world(oddities.awkward_ids),
+        _world(edge_cases.awkward_ids),
     ),
     Switch(
         "anonymous-visitors",
         "Events of anonymous visitors, their account empty, null or missing.",
-        _world(oddities.anonymous_visitors),
+        _world(edge_cases.anonymous_visitors),
     ),
     Switch(
         "mixed-types",
         "Poll answers, properties and parameters of every JSON type.",
-        _world(oddities.mixed_types),
+        _world(edge_cases.mixed_types),
     ),
     Switch(
         "huge-integers",
         "Whole numbers beyond 64 bits in events and metadata.",
-        _world(oddities.huge_integers),
+        _world(edge_cases.huge_integers),
     ),
-    Switch("huge-rows", "Rows of more than a megabyte.", _world(oddities.huge_rows)),
+    Switch("huge-rows", "Rows of more than a megabyte.", _world(edge_cases.huge_rows)),
     Switch(
         "mixed-metadata",
         "Metadata whose values are of other types than the schema names.",
-        _world(oddities.mixed_metadata),
+        _world(edge_cases.mixed_metadata),
     ),
     Switch(
         "unknown-metadata-types",
         "Metadata fields of unknown types, and of none.",
-        _world(oddities.unknown_metadata_types),
+        _world(edge_cases.unknown_metadata_types),
     ),
     Switch(
         "metadata-named-like-ours",
         "Custom metadata named visitor_id, extra, metadata, read_at and so on.",
-        _world(oddities.names_of_ours),
+        _world(edge_cases.names_of_ours),
     ),
     Switch(
         "people-without-auto",
         "A third of visitors and accounts has no metadata.auto.",
-        _world(oddities.people_without_auto),
+        _world(edge_cases.people_without_auto),
     ),
     Switch(
         "people-never-updated",
         "A third of visitors and accounts has null for metadata.auto.lastupdated.",
-        _world(oddities.people_never_updated),
+        _world(edge_cases.people_never_updated),
     ),
     # time
     Switch(
         "late-events",
         "Events of yesterday and of six days ago arrive now.",
-        _world(oddities.late_events),
+        _world(edge_cases.late_events),
     ),
     Switch(
         "retagged",
         "Events of the two days before yesterday count for other entities, or for none.",
-        _world(oddities.retag_yesterday),
+        _world(edge_cases.retag_yesterday),
     ),
     Switch(
         "new-york",
@@ -280,7 +280,7 @@ SWITCHES: tuple[Switch, ...] = (
     Switch(
         "not-a-number",
         "NaN and Infinity, which are not JSON, in rows of yesterday.",
-        _world(oddities.not_numbers),
+        _world(edge_cases.not_numbers),
     ),
     # what no client can mend
     Switch(

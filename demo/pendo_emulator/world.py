@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pendo_emulator.alterations import Alterations
-from pendo_emulator.areas import held_items
-from pendo_emulator.clock import Clock
-from pendo_emulator.definitions import (
+from emulation.clock import Clock
+
+from pendo_emulator.knobs import Knobs
+from pendo_emulator.product.calendar import DAY, HOUR, Calendar
+from pendo_emulator.product.content import held_items
+from pendo_emulator.product.definitions import (
     DISABLED_APP,
     LIVE_APPS,
     Definition,
@@ -16,21 +18,16 @@ from pendo_emulator.definitions import (
     make_definitions,
     make_entities,
 )
-from pendo_emulator.events import EVER, GUIDES_SEEN, POLLS_SEEN, Activity, Shard
-from pendo_emulator.functions import is_anonymous
-from pendo_emulator.happenings import Happenings
-from pendo_emulator.history import Histories
-from pendo_emulator.injected import read_event
-from pendo_emulator.knobs import Knobs
-from pendo_emulator.metadata import Schema
-from pendo_emulator.people import make_people
-from pendo_emulator.periods import DAY, HOUR, Calendar
-from pendo_emulator.rows import ENTITY_FIELDS, Row
-from pendo_emulator.selection import Selection, Wanted
-from pendo_emulator.tagging import TAGGED, Retag
-from pendo_emulator.truth import SUMMED, Sums, event_sums, seen_count
+from pendo_emulator.product.event_store import TAGGED, EventStore, Retag, read_event
+from pendo_emulator.product.events import EVER, GUIDES_SEEN, POLLS_SEEN, Activity, Shard
+from pendo_emulator.product.ground_truth import SUMMED, Sums, event_sums, seen_count
+from pendo_emulator.product.history import Histories
+from pendo_emulator.product.metadata import Overrides, Schema
+from pendo_emulator.product.people import is_anonymous, make_people
+from pendo_emulator.product.rows import ENTITY_FIELDS, Row, Selection, Wanted
 
 ALL_APPS = (*LIVE_APPS, DISABLED_APP)
+VISITORS, ACCOUNTS = 3200, 220  # of a world of the default size
 _HISTORY = 730 * DAY
 _COUNTABLE = ("page", "feature", "trackType")
 _KINDS = {
@@ -59,8 +56,8 @@ class World:
         events_per_day: float = 250,
         time_zone: str = "UTC",
         clock: Clock | None = None,
-        visitors: int = 3200,
-        accounts: int = 220,
+        visitors: int = VISITORS,
+        accounts: int = ACCOUNTS,
     ) -> None:
         self.clock = clock or Clock()
         self.zone = ZoneInfo(time_zone)
@@ -69,10 +66,10 @@ class World:
         self.people = make_people(seed, visitors, accounts, LIVE_APPS)
         entities = make_entities(self.definitions)
         self.activity = Activity(seed, events_per_day, self.people.visitors, entities)
-        self.alterations = Alterations()
+        self.overrides = Overrides()
         start = self.clock.now() - _HISTORY
-        self._happenings = Happenings(self.activity, start - start % DAY)
-        self._histories = Histories(self._happenings, self.people)
+        self._event_store = EventStore(self.activity, start - start % DAY)
+        self._histories = Histories(self._event_store, self.people)
 
     @property
     def calendar(self) -> Calendar:
@@ -82,7 +79,7 @@ class World:
     @property
     def history_start(self) -> int:
         """The moment at which its events begin, ms."""
-        return self._happenings.since
+        return self._event_store.since
 
     # What the API shows
 
@@ -120,16 +117,16 @@ class World:
         """Yield the rows of visitors, sorted by id, with or without the anonymous ones."""
         for person in self.people.visitors:
             if not (identified and is_anonymous(person.id)):
-                yield self.alterations.row("visitor", person.row("visitorId", now))
+                yield self.overrides.row("visitor", person.row("visitorId", now))
 
     def accounts(self, now: int) -> Iterator[Row]:
         """Yield the rows of accounts, sorted by id."""
         for person in self.people.accounts:
-            yield self.alterations.row("account", person.row("accountId", now))
+            yield self.overrides.row("account", person.row("accountId", now))
 
     def metadata_schema(self, kind: str) -> Schema:
         """Return the metadata schema of visitor, account or parentAccount."""
-        return self.alterations.schema(kind, ALL_APPS)
+        return self.overrides.schema(kind, ALL_APPS)
 
     def do_not_process(self, kind: str) -> list[Row]:
         """Return the rows of doNotProcessVisitors or doNotProcessAccounts."""
@@ -143,18 +140,18 @@ class World:
 
     def earliest(self, source: str) -> int:
         """Return the moment before which nothing has happened, ms."""
-        return self._happenings.earliest(source)
+        return self._event_store.earliest(source)
 
     def grouped(
         self, select: Selection, unit: str, bucket: tuple[int, int], shard: Shard, now: int
     ) -> list[Row]:
         """Return the grouped rows of one bucket and one range of visitors."""
-        rows = self._happenings.grouped(select, unit, bucket, shard, now)
+        rows = self._event_store.grouped(select, unit, bucket, shard, now)
         return [part for row in rows for part in _split(row)] if self.knobs.split_rows else rows
 
     def single(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
         """Return one row for each event of [first, last) and one range of visitors."""
-        rows = self._happenings.single(select, first, last, shard, now)
+        rows = self._event_store.single(select, first, last, shard, now)
         if select.source == "singleEvents" and self.knobs.single_event_rows == "hours":
             return _by_hour(rows, self.calendar)
         if select.source == "agenticEvents" and self.knobs.agentic_rows == "without_ids":
@@ -165,7 +162,7 @@ class World:
     def seen(self, select: Selection, first: int, last: int, shard: Shard, now: int) -> list[Row]:
         """Return what a range of visitors saw of guides, or answered to polls, in [first, last)."""
         answer = self.knobs.poll_response
-        return self._happenings.seen(select, (first, last), shard, now, answer)
+        return self._event_store.seen(select, (first, last), shard, now, answer)
 
     def history(self, visitor_id: str, start: int, now: int) -> list[Row]:
         """Return what a visitor did in the 24 hours from `start`, ms.
@@ -187,7 +184,7 @@ class World:
         """
         now = self.clock.now()
         for source, injected in [read_event(event, now) for event in events]:
-            self._happenings.inject(source, injected)
+            self._event_store.inject(source, injected)
 
     def retag(
         self, source: str, entity_from: str, entity_to: str | None, first: int, last: int
@@ -209,7 +206,7 @@ class World:
             if entity_to not in known:
                 raise ValueError(f"no {TAGGED[source]} has the id {entity_to}")
             new = Entity(entity_to, known[entity_to])
-        self._happenings.retag(source, Retag(entity_from, new, first, last))
+        self._event_store.retag(source, Retag(entity_from, new, first, last))
 
     def add_definition(self, kind: str, definition: Definition) -> None:
         """Add a definition of a kind that is `listed`; it brings no events."""
@@ -241,7 +238,7 @@ class World:
             raise ValueError(f"{source} has no sums; those that have: {', '.join(SUMMED)}")
         select = self.select(source, Wanted(apps=app_ids))
         span = first, last
-        return event_sums(self._happenings, select, span, self.calendar, self.clock.now())
+        return event_sums(self._event_store, select, span, self.calendar, self.clock.now())
 
     def count(
         self,
@@ -268,7 +265,7 @@ class World:
             raise ValueError(f"{kind} is counted between first and last")
         shards, select = self.activity.shards(kind), self.select(kind, Wanted())
         if kind in (*GUIDES_SEEN, *POLLS_SEEN):
-            return seen_count(self._happenings, select, first, last, now)
+            return seen_count(self._event_store, select, first, last, now)
         if kind not in ENTITY_FIELDS:
             return sum(len(self.single(select, first, last, one, now)) for one in shards)
         start = self.calendar.floor(period, first)

@@ -1,15 +1,13 @@
-"""Knows user activities: who an item is about, and what becomes of it."""
+"""Activities: which end user each one belongs to, and what is dropped."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
-from planhat_emulator.failures import Failure
-from planhat_emulator.moments import Moments
-from planhat_emulator.refusals import Unusable
-from planhat_emulator.store import Store
-from planhat_emulator.tables import Thing
+from planhat_emulator.dates import Moments
+from planhat_emulator.refusals import Failure, Unusable
+from planhat_emulator.store import Store, Thing
 
 NO_KEY = "neither externalId nor email"
 NO_END_USER = "no such end user"

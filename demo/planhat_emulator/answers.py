@@ -1,4 +1,4 @@
-"""Knows what a call is, as far as the paths need it, and what an answer is."""
+"""Calls, as far as the paths need them, and answers."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -15,17 +15,29 @@ from starlette.types import Receive, Scope, Send
 
 from planhat_emulator import analytics, rest
 from planhat_emulator.answers import Answer, Call, in_form, refusal
-from planhat_emulator.emulated import Emulated
-from planhat_emulator.faults import Fault
-from planhat_emulator.journal import Happening
-from planhat_emulator.quota import limit_headers, retry_after, too_many
+from planhat_emulator.faults import Fault, Faults
+from planhat_emulator.journal import Entry, Happening, Journal, Requests, digest
 from planhat_emulator.refusals import Refused
-from planhat_emulator.requests_log import Entry, digest
-from planhat_emulator.tokens import Token
+from planhat_emulator.tokens import Quota, Token, Tokens, limit_headers, retry_after, too_many
+from planhat_emulator.world import World
 
 _LINGER_NOT = struct.pack("ii", 1, 0)  # struct linger: on, 0 s, so that a reset is sent
 _WRITING = ("POST", "PUT")
 _decode = msgspec.json.Decoder().decode
+
+
+class Emulated(Protocol):
+    """An emulator of one tenant; its hosts differ by `analytics_port`."""
+
+    url: str
+    analytics_url: str
+    analytics_port: int
+    world: World
+    tokens: Tokens
+    faults: Faults
+    calls: Requests
+    quota: Quota
+    journal: Journal
 
 
 class _Transport(Protocol):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import msgspec
-from emulation.orders import Orders
+from emulation.calls import Orders
 
 _STAGES: dict[str, tuple[str, ...]] = {
     "pace": ("delay",),

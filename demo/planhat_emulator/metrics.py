@@ -8,12 +8,9 @@ from typing import Any
 
 import msgspec
 
-from planhat_emulator.failures import Failure
-from planhat_emulator.models import MEASURED
-from planhat_emulator.moments import DAY, Moments
-from planhat_emulator.refusals import Unusable
-from planhat_emulator.store import Store
-from planhat_emulator.tables import Thing
+from planhat_emulator.dates import DAY, Moments
+from planhat_emulator.refusals import Failure, Unusable
+from planhat_emulator.store import MEASURED, Store, Thing
 
 _STRICT = re.compile(r"\w+", re.ASCII)
 _FOLDED = {name.lower(): name for name in MEASURED}

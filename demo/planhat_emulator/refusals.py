@@ -1,4 +1,8 @@
-"""Knows how a request or an item is refused."""
+"""Refusals of a request and of an item, and the items that were not stored."""
+
+from typing import Any
+
+import msgspec
 
 
 class Refused(Exception):  # noqa: N818 -- Planhat refuses; the emulator has no error
@@ -13,3 +17,12 @@ class Refused(Exception):  # noqa: N818 -- Planhat refuses; the emulator has no 
 
 class Unusable(Exception):  # noqa: N818 -- as above
     """A refusal of one item; the text is the reason."""
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """One item that was not stored: an activity or a metric, the moment in ms, the reason."""
+
+    kind: str
+    item: Any
+    reason: str
+    received: int

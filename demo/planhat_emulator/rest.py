@@ -4,9 +4,8 @@ from typing import Any
 
 from planhat_emulator.answers import Answer, Call, as_json
 from planhat_emulator.metrics import Point
-from planhat_emulator.models import MODELS
 from planhat_emulator.refusals import Refused, Unusable
-from planhat_emulator.tables import Thing
+from planhat_emulator.store import MODELS, Thing
 from planhat_emulator.world import World, day
 
 LEAN = "/leancompanies"

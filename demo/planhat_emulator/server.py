@@ -14,11 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from planhat_emulator.admin import Admin
 from planhat_emulator.api import PlanhatApi
 from planhat_emulator.faults import Faults
-from planhat_emulator.journal import Journal
+from planhat_emulator.journal import Journal, Requests
 from planhat_emulator.knobs import Knobs
-from planhat_emulator.quota import Quota
-from planhat_emulator.requests_log import Requests
-from planhat_emulator.tokens import Token, Tokens
+from planhat_emulator.tokens import Quota, Token, Tokens
 from planhat_emulator.world import World
 
 _OWN = "/_emulator/"

@@ -6,10 +6,8 @@ from typing import Any
 
 from emulation.clock import format_moment
 
-from planhat_emulator.models import Model
 from planhat_emulator.refusals import Unusable
-from planhat_emulator.store import Store
-from planhat_emulator.tables import Table, Thing
+from planhat_emulator.store import Model, Store, Table, Thing
 
 _LISTS = (
     "createdErrors",

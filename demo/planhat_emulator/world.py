@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from emulation.clock import Clock
 
 from planhat_emulator.activities import Activities, Activity
+from planhat_emulator.dates import DAY
 from planhat_emulator.knobs import Knobs
 from planhat_emulator.metrics import Metrics, Point
-from planhat_emulator.moments import DAY
-from planhat_emulator.store import Store
-from planhat_emulator.tables import Thing
+from planhat_emulator.store import Store, Thing
 from planhat_emulator.upserts import Upserts
 
 if TYPE_CHECKING:
-    from planhat_emulator.failures import Failure
+    from planhat_emulator.refusals import Failure
 
 _EPOCH = date(1970, 1, 1)
 Seeds = int | Iterable[Thing]

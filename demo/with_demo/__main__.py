@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 
 from with_demo.arrivals import compare, count_rows, read_ranges, show
-from with_demo.deliveries import holds_anything
+from with_demo.deliveries import REPORTS, holds_anything, new_page, written
 from with_demo.deliveries import show as show_deliveries
 from with_demo.emulators import Emulator, emulator
 from with_demo.planhat import Planhat, demo_planhat
 from with_demo.postgres import HOST, Server, embedded_postgres
 from with_demo.processes import Interrupted, Signals, StartError, noted_signals, run_command
-from with_demo.reports import REPORTS, new_page, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="with-demo",
-        usage="%(prog)s [--data DIR] [--now ISO] [--events-per-day N] [--] COMMAND…",
+        usage="%(prog)s [--data DIR] [--now ISO] [--events-per-day N] [--visitors N] [--] COMMAND…",
         description="Runs COMMAND beside an emulated Pendo, an emulated Planhat and a PostgreSQL "
         "of its own, shows what arrived, and leaves nothing running. COMMAND finds them through "
         "TAP_PENDO_…, TARGET_PLANHAT_… and TARGET_POSTGRES_… in its environment; a Planhat (its "
@@ -77,6 +76,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--events-per-day", metavar="N", type=int, help="how busy the emulated product is"
+    )
+    parser.add_argument(
+        "--visitors",
+        metavar="N",
+        type=int,
+        help="how many identified visitors the emulated product has (3200), accounts in proportion",
     )
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
@@ -114,7 +119,7 @@ def _run(options: argparse.Namespace, signals: Signals) -> int:
             return _fail(f"cannot run {options.command[0]}: {error.strerror}", _NOT_RUN)
         named = {name for name in _TARGETS for word in options.command if name in word}
         told = (
-            _arrivals(servers.database, servers.pendo, rows, named),
+            _arrivals(servers, rows, named, failed=code != 0),
             _deliveries(servers.planhat, summary, named),
             new_page(environment, page),
         )
@@ -152,6 +157,8 @@ def _pendo(
     settings = ["--now", options.now.isoformat()]
     if options.events_per_day is not None:
         settings += ["--events-per-day", str(options.events_per_day)]
+    if options.visitors is not None:
+        settings += ["--visitors", str(options.visitors)]
     return emulator("pendo_emulator", settings, log=data / "pendo-emulator.log", check=check)
 
 
@@ -168,13 +175,13 @@ def _count(database: Server | None) -> dict[str, int]:
         return count_rows(connection)
 
 
-def _arrivals(
-    database: Server | None, pendo: Emulator, before: dict[str, int], named: set[str]
-) -> str:
+def _arrivals(servers: _Servers, before: dict[str, int], named: set[str], *, failed: bool) -> str:
     """What arrived in PostgreSQL, as text; it does not fail if that cannot be found out.
 
-    Nothing, if COMMAND is about Planhat and brought nothing here.
+    Nothing, if COMMAND is about Planhat and brought nothing here, or succeeded without naming
+    target-postgres and left no stream's table: then it loads elsewhere, or not at all.
     """
+    database = servers.database
     elsewhere = named == {"target-planhat"}
     if database is None:
         told = "The environment names the database: what arrived there is not shown."
@@ -184,9 +191,10 @@ def _arrivals(
             after, ranges = count_rows(connection), read_ranges(connection)
     except psycopg.Error as error:
         return f"What arrived is not known: {_line(error)}"
-    if elsewhere and after == before:
+    not_here = not after and not failed and "target-postgres" not in named
+    if not_here or (elsewhere and after == before):
         return ""
-    return show(compare(before, after, ranges, partial(_truth, pendo)))
+    return show(compare(before, after, ranges, partial(_truth, servers.pendo)))
 
 
 def _deliveries(planhat: Planhat | None, before: Summary | None, named: set[str]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import requests
-from pendo_emulator.clock import Clock
-from pendo_emulator.pipeline import run
+from emulation.clock import Clock
+from pendo_emulator.pipeline.request import run
 from pendo_emulator.server import Emulator, serve
 from pendo_emulator.world import World
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from pendo_emulator.periods import DAY
+from pendo_emulator.product.calendar import DAY
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pendo_emulator.refusals import Refused
-from pendo_emulator.sources import EVERY_APP
+from pendo_emulator.access import Refused
+from pendo_emulator.pipeline.sources import EVERY_APP
 from pendo_emulator.world import World
 
 Ask = Callable[..., list[dict[str, Any]]]

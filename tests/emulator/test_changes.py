@@ -1,21 +1,20 @@
 """What tests change in a world: tags and metadata; rows and truth change alike."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
-from pendo_emulator import details
-from pendo_emulator.alterations import ABSENT
-from pendo_emulator.body import encode
-from pendo_emulator.clock import parse_moment
-from pendo_emulator.definitions import DEFAULT_APP, MOBILE_APP
-from pendo_emulator.periods import DAY, HOUR
-from pendo_emulator.rows import ENTITY_FIELDS
-from pendo_emulator.sources import EVERY_APP
-from pendo_emulator.table import settled
-from pendo_emulator.tagging import TAGGED
+from emulation.clock import parse_moment
+from pendo_emulator.api import encode
+from pendo_emulator.pipeline.sources import EVERY_APP
+from pendo_emulator.pipeline.table import settled
+from pendo_emulator.product.calendar import DAY, HOUR
+from pendo_emulator.product.definitions import DEFAULT_APP, MOBILE_APP
+from pendo_emulator.product.event_store import TAGGED
+from pendo_emulator.product.metadata import ABSENT
+from pendo_emulator.product.rows import ENTITY_FIELDS
 from pendo_emulator.world import World
 
 Ask = Callable[..., list[dict[str, Any]]]
@@ -167,8 +166,8 @@ def test_bad_retags_are_refused(new_world: Any, source: str, new: str | None) ->
 def test_a_metadata_field_may_be_added(new_world: Any, ask: Ask, kind: str) -> None:
     world = new_world()
     values = [1, "two", [3], ABSENT]
-    world.alterations.add_field(kind, "custom", "level", "duration", values)
-    world.alterations.add_field(kind, "new_group", "level", "", values)
+    world.overrides.add_field(kind, "custom", "level", "duration", values)
+    world.overrides.add_field(kind, "new_group", "level", "", values)
     field = world.metadata_schema(kind)["custom"]["level"]
 
     def levels() -> dict[str, Any]:
@@ -182,25 +181,9 @@ def test_a_metadata_field_may_be_added(new_world: Any, ask: Ask, kind: str) -> N
     assert levels() == levels()
 
 
-def test_details_of_people_are_altered_as_their_rows_are(new_world: Any) -> None:
-    world = new_world()
-    for kind in ("visitor", "account"):
-        world.alterations.add_field(kind, "custom", "rank", "integer", [1, "two", ABSENT])
-    now = world.clock.now()
-    visitors = {row["visitorId"]: row for row in world.visitors(now, identified=False)}
-    accounts = {row["accountId"]: row for row in world.accounts(now)}
-
-    def ranks(rows: Iterable[dict[str, Any]]) -> list[Any]:
-        return [row["metadata"].get("custom", {}).get("rank") for row in rows]
-
-    assert ranks(details.visitor(world, key) for key in visitors) == ranks(visitors.values())
-    assert ranks(details.account(world, key) for key in accounts) == ranks(accounts.values())
-    assert set(ranks(visitors.values())) == set(ranks(accounts.values())) == {1, "two", None}
-
-
 def test_filters_see_altered_metadata(new_world: Any, ask: Ask) -> None:
     world = new_world()
-    world.alterations.alter("visitor", lambda row: {**row, "metadata": {"custom": {"x": 1}}})
+    world.overrides.override("visitor", lambda row: {**row, "metadata": {"custom": {"x": 1}}})
 
     assert len(ask(world, "visitors", None, None, {"filter": "metadata.custom.x == 1"})) == 418
 

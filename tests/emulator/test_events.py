@@ -10,13 +10,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from pendo_emulator.clock import Clock, format_moment, parse_moment
-from pendo_emulator.definitions import DEFAULT_APP, LIVE_APPS, SECOND_APP
-from pendo_emulator.events import LATEST
-from pendo_emulator.periods import DAY, HOUR
-from pendo_emulator.refusals import Refused
-from pendo_emulator.rows import ENTITY_FIELDS, MEASURES
-from pendo_emulator.sources import EVERY_APP
+from emulation.clock import Clock, format_moment, parse_moment
+from pendo_emulator.access import Refused
+from pendo_emulator.pipeline.sources import EVERY_APP
+from pendo_emulator.product.calendar import DAY, HOUR
+from pendo_emulator.product.definitions import DEFAULT_APP, LIVE_APPS, SECOND_APP
+from pendo_emulator.product.events import LATEST
+from pendo_emulator.product.rows import ENTITY_FIELDS, MEASURES
 from pendo_emulator.world import World
 
 Ask = Callable[..., list[dict[str, Any]]]
@@ -335,7 +335,7 @@ def test_bad_injections_are_refused(new_world: Any, event: dict[str, Any]) -> No
 def test_a_world_is_the_same_in_every_process() -> None:
     program = f"""
 import json
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.world import World
 world = World(seed=7, clock=Clock({TODAY}), visitors=400, accounts=40)
 sums = [[*key, count] for key, count in world.sums("events", {FIRST}, {TODAY}).items()]

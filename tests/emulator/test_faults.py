@@ -166,11 +166,9 @@ def test_extra_fields_of_lists_that_are_no_objects(own: Any) -> None:
     own.emulator.faults.add({"kind": "extra_fields", "fields": {"surprise": 1}, "times": None})
     names = own.get("/api/v1/servername").json()
     report = next(one for one in own.get("/api/v1/report").json() if "aggregation" in one)
-    csv = own.get(f"/api/v1/report/{report['id']}/results.csv")
     own.emulator.knobs.unknown_shapes = "objects"
 
-    assert "app.atlas.example" in names
-    assert "surprise" not in csv.text
+    assert all(isinstance(name, str) for name in names)
     assert report["surprise"] == 1
 
 

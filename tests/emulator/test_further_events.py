@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pendo_emulator.clock import Clock, parse_moment
-from pendo_emulator.definitions import AGENTS, DEFAULT_APP, LIVE_APPS, SECOND_APP
-from pendo_emulator.events import LATEST
-from pendo_emulator.periods import DAY, HOUR
-from pendo_emulator.pipeline import run
-from pendo_emulator.refusals import Refused
-from pendo_emulator.sources import EVERY_APP
+from emulation.clock import Clock, parse_moment
+from pendo_emulator.access import Refused
+from pendo_emulator.pipeline.request import run
+from pendo_emulator.pipeline.sources import EVERY_APP
+from pendo_emulator.product.calendar import DAY, HOUR
+from pendo_emulator.product.definitions import AGENTS, DEFAULT_APP, LIVE_APPS, SECOND_APP
+from pendo_emulator.product.events import LATEST
 from pendo_emulator.world import World
 
 Ask = Callable[..., list[dict[str, Any]]]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import requests
-from pendo_emulator.definitions import DEFAULT_APP, SECOND_APP
-from pendo_emulator.keys import Keys
+from pendo_emulator.access import Keys
+from pendo_emulator.product.definitions import DEFAULT_APP, SECOND_APP
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pendo_emulator.sources import EVERY_APP
+from pendo_emulator.pipeline.sources import EVERY_APP
 from pendo_emulator.world import World
 
 Ask = Callable[..., list[dict[str, Any]]]
@@ -30,25 +30,6 @@ def test_segments_that_are_shared_are_listed(pendo: Any) -> None:
     assert [one for one in found if one["createdByApi"]] == made
     assert {one["dependentMetadata"][0].split(".")[0] for one in found} == {"visitor", "account"}
     assert all(one["kind"] == "Segment" and one["pipeline"] for one in found)
-
-
-def test_a_segment_by_id(pendo: Any) -> None:
-    (shared, *_) = pendo.get("/api/v1/segment").json()
-    private = segment(pendo.emulator.world, "My own")
-
-    assert pendo.get(f"/api/v1/segment/{shared['id']}").json() == shared
-    assert pendo.get(f"/api/v1/segment/{private}").status_code == 404
-    assert pendo.get("/api/v1/segment/nope").status_code == 404
-    assert pendo.emulator.world.count("segment") == 3
-
-
-def test_a_fault_befalls_segments_whatever_their_id(own: Any) -> None:
-    first, second, _ = own.get("/api/v1/segment").json()
-    own.emulator.faults.add({"kind": "status", "path": "/api/v1/segment/{id}", "times": 2})
-    paths = ("/api/v1/segment", *(f"/api/v1/segment/{one['id']}" for one in (first, second, first)))
-
-    assert [own.get(path).status_code for path in paths] == [200, 500, 500, 200]
-    assert own.emulator.calls.counts["/api/v1/segment/{id}", ""] == 3
 
 
 @pytest.mark.parametrize("source", [("visitors", None, None), EVENTS])

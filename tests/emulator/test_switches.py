@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import requests
-from pendo_emulator.awkward import VISITOR_IDS
-from pendo_emulator.definitions import ALL_EVENTS
-from pendo_emulator.events import SHARES
-from pendo_emulator.oddities import FLOOD
-from pendo_emulator.periods import DAY, HOUR
-from pendo_emulator.rows import ENTITY_FIELDS
+from pendo_emulator.edge_cases import FLOOD
+from pendo_emulator.pipeline.sources import EVERY_APP
+from pendo_emulator.product.calendar import DAY, HOUR
+from pendo_emulator.product.definitions import ALL_EVENTS
+from pendo_emulator.product.events import SHARES
+from pendo_emulator.product.random_values import VISITOR_IDS
+from pendo_emulator.product.rows import ENTITY_FIELDS
 from pendo_emulator.server import serve
-from pendo_emulator.sources import EVERY_APP
 from pendo_emulator.switches import SWITCHES, Switch, switch
 
 IDENTITY = {"Accept-Encoding": "identity"}

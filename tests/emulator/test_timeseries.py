@@ -5,12 +5,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from pendo_emulator.clock import format_moment, parse_moment
-from pendo_emulator.expressions import scope
-from pendo_emulator.periods import HOUR, Calendar
-from pendo_emulator.pipeline import Surroundings
-from pendo_emulator.refusals import Refused
-from pendo_emulator.timeseries import Window, read_window
+from emulation.clock import format_moment, parse_moment
+from pendo_emulator.access import Refused
+from pendo_emulator.pipeline.expressions import scope
+from pendo_emulator.pipeline.request import Surroundings
+from pendo_emulator.pipeline.timeseries import Window, read_window
+from pendo_emulator.product.calendar import HOUR, Calendar
 
 
 def window(

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from pendo_emulator.pipeline import run
-from pendo_emulator.refusals import Refused
+from pendo_emulator.access import Refused
+from pendo_emulator.pipeline.request import run
 from pendo_emulator.world import World
 
 PARAMETERS = "bad pipeline: bad source: bad parameters for source type"

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pendo_emulator.awkward import VISITOR_IDS
-from pendo_emulator.clock import Clock, parse_moment
-from pendo_emulator.definitions import DEFAULT_APP, DISABLED_APP, LIVE_APPS
-from pendo_emulator.periods import DAY
-from pendo_emulator.sources import EVERY_APP
+from emulation.clock import Clock, parse_moment
+from pendo_emulator.pipeline.sources import EVERY_APP
+from pendo_emulator.product.calendar import DAY
+from pendo_emulator.product.definitions import DEFAULT_APP, DISABLED_APP, LIVE_APPS
+from pendo_emulator.product.random_values import VISITOR_IDS
 from pendo_emulator.world import ALL_APPS, World
 
 Ask = Callable[..., list[dict[str, Any]]]

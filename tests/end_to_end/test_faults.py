@@ -8,7 +8,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World

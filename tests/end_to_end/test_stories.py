@@ -7,13 +7,13 @@ import typing as t
 from datetime import datetime, timedelta
 
 import pytest
+from emulation.clock import Clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pendo_emulator.clock import Clock
 from pendo_emulator.knobs import Knobs
+from pendo_emulator.product.event_store import TAGGED
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
-from pendo_emulator.tagging import TAGGED
 from pendo_emulator.world import World
 from tap_pendo import json_stream
 from tap_pendo import tap as tap_module

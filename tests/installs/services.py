@@ -8,7 +8,7 @@ import typing as t
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.server import serve as serve_pendo
 from pendo_emulator.world import World as Pendo
 from planhat_emulator.server import serve as serve_planhat

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from unittest import mock
 
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from tap_pendo import tap as tap_module

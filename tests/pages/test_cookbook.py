@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
 import pytest
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from tap_pendo import tap as tap_module

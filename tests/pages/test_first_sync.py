@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import yaml
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.world import World
 from with_demo.postgres import embedded_postgres

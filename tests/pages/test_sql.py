@@ -107,7 +107,7 @@ def test_accounts_of_a_visitor_who_left_one(tap: TapRunner, warehouse: Warehouse
         auto = {**auto, "accountids": auto["accountids"][:1], "lastupdated": now}
         return {**row, "metadata": {**row["metadata"], "auto": auto}}
 
-    tap.pendo.world.alterations.alter("visitor", leave)
+    tap.pendo.world.overrides.override("visitor", leave)
     tap.pendo.clock.advance(3600)
     warehouse.load(tap.run(select=select, state=first.state))
     warehouse.execute(statement(PAIRS, warehouse))

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pendo_emulator.expressions import compile_expression, scope
-from pendo_emulator.periods import Calendar
+from pendo_emulator.pipeline.expressions import compile_expression, scope
+from pendo_emulator.product.calendar import Calendar
 from tap_pendo.api import queries
 from tap_pendo.api.queries import Cursor, literal
 

@@ -18,7 +18,7 @@ from tap_pendo.streams.message_writer import without_nul
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pendo_emulator.table import Chunk
+    from pendo_emulator.pipeline.table import Chunk
 
     from tests.conftest import TapRunner, Warehouse
 

@@ -6,7 +6,7 @@ import typing as t
 from datetime import timedelta
 
 import pytest
-from pendo_emulator import definitions
+from pendo_emulator.product import definitions
 from tap_pendo.calendar import from_text, to_ms
 from tap_pendo.catalog import CATALOG
 from tap_pendo.records.identity import row_id

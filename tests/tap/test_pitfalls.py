@@ -34,7 +34,7 @@ def test_all_people_share_one_timestamp(tap: TapRunner) -> None:
         auto = {**row["metadata"].get("auto", {}), "lastupdated": to_ms(NOW)}
         return {**row, "metadata": {**row["metadata"], "auto": auto}}
 
-    tap.pendo.world.alterations.alter("account", loaded)
+    tap.pendo.world.overrides.override("account", loaded)
     output = tap.run(select=("accounts",), page_size=9)
     ids = [r["account_id"] for r in output.records("accounts")]
     assert len(ids) == len(set(ids)) == tap.pendo.world.count("accounts")

@@ -67,6 +67,18 @@ def test_rows_new_ones_and_pendos(demo: Demo) -> None:
     )
 
 
+def test_nothing_is_said_when_command_loads_elsewhere(demo: Demo) -> None:
+    result = demo.run(*PSQL, "create schema other", "create table other.features (id text)")
+
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_nothing_arrived_though_command_names_the_target(demo: Demo) -> None:
+    result = demo.run("sh", "-c", "true", "target-postgres")
+
+    assert result.stdout.startswith("Nothing arrived in PostgreSQL")
+
+
 def test_nothing_arrived_when_command_failed(demo: Demo) -> None:
     result = demo.run("false", TARGET_POSTGRES_HOST="")  # an empty setting names no database
 

@@ -56,14 +56,14 @@ def test_a_database_that_the_environment_names_is_left_alone(demo: Demo, name: s
     assert not (demo.data / "postgres").exists()
 
 
-def test_the_emulator_gets_the_clock_and_the_volume(demo: Demo) -> None:
-    options = ("--now", "2026-05-01T12:00:00Z", "--events-per-day", "7")
+def test_the_emulator_gets_the_clock_and_the_size(demo: Demo) -> None:
+    options = ("--now", "2026-05-01T12:00:00Z", "--events-per-day", "7", "--visitors", "40")
 
     result = demo.run(*options, "--", *ASK_OPTIONS, **demo.elsewhere)
 
     given = json.loads(result.stdout.splitlines()[0])
     assert given["now"] == "2026-05-01T12:00:00+00:00"
-    assert given["events_per_day"] == "7"
+    assert (given["events_per_day"], given["visitors"]) == ("7", "40")
 
 
 def test_options_after_command_are_its_own(demo: Demo) -> None:

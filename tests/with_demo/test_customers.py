@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pendo_emulator.world import World
 from planhat_emulator.world import World as Tenant
-from with_demo.customers import customers
 from with_demo.emulators import emulator
-from with_demo.planhat import demo_planhat
+from with_demo.planhat import customers, demo_planhat
 
 if TYPE_CHECKING:
     from pathlib import Path

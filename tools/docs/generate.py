@@ -15,7 +15,7 @@ import textwrap
 import typing as t
 from pathlib import Path
 
-from pendo_emulator.clock import Clock
+from emulation.clock import Clock
 from pendo_emulator.server import serve
 from pendo_emulator.switches import SWITCHES
 from pendo_emulator.world import World

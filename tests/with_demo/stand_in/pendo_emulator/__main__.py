@@ -15,7 +15,7 @@ import threading
 import urllib.parse
 
 parser = argparse.ArgumentParser()
-for name in ("--port", "--now", "--key", "--events-per-day"):
+for name in ("--port", "--now", "--key", "--events-per-day", "--visitors"):
     parser.add_argument(name)
 options = parser.parse_args()
 if failure := os.environ.get("STAND_IN_FAILS"):

@@ -1,0 +1,1 @@
+"""Aggregation pipelines: how a request is checked and run."""
