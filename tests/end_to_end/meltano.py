@@ -34,7 +34,7 @@ def run(folder: Path, *command: str, **settings: str) -> subprocess.CompletedPro
         **settings,
     }
     return subprocess.run(
-        [str(bin_folder / "with-demo"), "--", *command],
+        [str(bin_folder / "with-demo"), "--visitors", "400", "--", *command],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -199,6 +199,7 @@ def test_what_does_not_add_up_is_said(
     assert "`numEvents`" in warned or "`y`" in warned
 
 
+@pytest.mark.whole
 def test_columns_of_any_type_load_when_they_are_flattened(
     tap: TapRunner, warehouse: Warehouse
 ) -> None:

@@ -34,12 +34,17 @@ def test_both_ways_print_the_same_lines(
 ) -> None:
     every = tuple(name for name in tap.tap().streams if name != "visitor_history")
     # one read after the other: what the tap learns of one shows in the next
-    settings = {**settings, "concurrency": 1, "report_ids": ["report-1"]}
+    settings = {
+        **settings,
+        "concurrency": 1,
+        "report_ids": ["report-1"],
+        "start_date": "2026-03-09",
+    }
     directly = tap.run(select=every, **settings)
     monkeypatch.setattr(PendoStream, "direct", property(lambda _: False))
     by_the_sdk = tap.run(select=every, **settings)
     assert lines(directly) == lines(by_the_sdk)
-    assert sum(m["type"] == "RECORD" for m in directly) > 5000
+    assert sum(m["type"] == "RECORD" for m in directly) > 2000
 
 
 def direct(tap: TapRunner, **settings: t.Any) -> set[str]:

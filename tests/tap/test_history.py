@@ -29,7 +29,7 @@ START = NOW.replace(hour=0, minute=0, second=0) - timedelta(days=3)
 @pytest.fixture
 def pendo(_place: Place) -> Emulator:
     """Serve few visitors: each costs a call a day."""
-    return _place.pendo(World(events_per_day=100, visitors=30, accounts=12))
+    return _place.pendo(World(events_per_day=150, visitors=50, accounts=20))
 
 
 def truth(pendo: Emulator, days: int = 3) -> int:
