@@ -11,7 +11,7 @@ from planhat_emulator.world import World, day
 LEAN = "/leancompanies"
 POINTS = "/dimensiondata"
 _LEAN_FIELDS = ("_id", "name", "externalId", "sourceId", "slug")
-_LIMIT, _MOST, _MOST_POINTS = 100, 5000, 10_000
+_LIMIT, _MOST, _MOST_COMPANIES, _MOST_POINTS = 100, 2000, 5000, 10_000
 _VERBS = {False: ("GET", "POST", "PUT"), True: ("GET", "PUT", "DELETE")}
 
 
@@ -103,7 +103,8 @@ def _listed(world: World, model: str, query: dict[str, str]) -> list[Thing]:
         things = table.sorted(query["sort"])
     else:
         things = list(table.things.values())
-    page = _page(world, things, query, _LIMIT, _MOST)
+    most = _MOST_COMPANIES if model == "companies" else _MOST
+    page = _page(world, things, query, _LIMIT, most)
     wanted = [name for name in query.get("select", "").split(",") if name]
     return [_selected(world.store.shown(thing), wanted) for thing in page]
 
