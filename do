@@ -137,7 +137,6 @@ case "$command" in
         install_release_tools
         install_orchestrate
         python -m tests.loaders --install jsonl MeltanoLabs duckdb
-        python -m tests.loaders --install jsonl MeltanoLabs duckdb
         exec python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --all tests orchestrate/tests "$@"
         ;;
     check)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import re
 import typing as t
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from singer_sdk.helpers._typing import conform_record_data_types
+from singer_sdk.helpers.conform import TypeConformanceLevel
 from tap_pendo.calendar import UTC, to_ms
 from tap_pendo.catalog import CATALOG
 from tap_pendo.records.fields import types_of
@@ -79,6 +82,19 @@ def test_no_column_and_no_stream_has_a_reserved_name() -> None:
 
     assert {stream for stream, _, _ in columns()} & RESERVED == set()
     assert names & RESERVED == set()
+
+
+def test_the_sdk_writes_each_record_into_a_file_as_it_is(tap: TapRunner) -> None:
+    """As target-snowflake does, which conforms records down to the items of their lists."""
+    output = tap.run(select=STREAMS, **START)
+    schemas = {m["stream"]: m["schema"] for m in output if m["type"] == "SCHEMA"}
+
+    for stream, schema in schemas.items():
+        for record in output.records(stream):
+            found = conform_record_data_types(
+                stream, record, schema, TypeConformanceLevel.RECURSIVE, logging.getLogger()
+            )
+            assert found == record
 
 
 def plain(value: t.Any) -> t.Any:

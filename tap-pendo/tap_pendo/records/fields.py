@@ -282,8 +282,10 @@ def array(items: Type) -> Type:
             raise ConversionError
         return [None if item is None else items.fit(item) for item in value]
 
+    # the SDK looks for the properties of such items, as when target-snowflake writes its files
+    schema = {"properties": {}, **OBJECT.schema} if items is OBJECT else items.schema
     # Typed as JSON: an SQL array could hold no items that are objects
-    return Type({"type": ["array", _NULL], "items": items.schema}, fit, _LISTS.get(items))
+    return Type({"type": ["array", _NULL], "items": schema}, fit, _LISTS.get(items))
 
 
 TEXTS, INTEGERS = array(STRING), array(INTEGER)

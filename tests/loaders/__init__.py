@@ -1,1 +1,0 @@
-"""The real loaders that tap-pendo is tried with."""
