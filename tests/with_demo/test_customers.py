@@ -98,6 +98,9 @@ def listed(folder: Path, pendo: Emulator) -> list[dict[str, Any]]:
     """The end users of the demo's Planhat, as its REST host lists them."""
     with demo_planhat(folder, pendo, lambda: None) as planhat:
         headers = {"Authorization": f"Bearer {planhat.emulator.key}"}
-        url = f"{planhat.emulator.url}/endusers?limit=5000"
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
-            return json.load(answer)
+        found: list[dict[str, Any]] = []
+        for offset in (0, 2000):
+            url = f"{planhat.emulator.url}/endusers?limit=2000&offset={offset}"
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+                found += json.load(answer)
+        return found
