@@ -284,7 +284,7 @@ def _rules() -> list[Record]:
     return [*RULES["activities"], *RULES["metrics"]]
 
 
-@pytest.mark.some(1)
+@pytest.mark.whole
 @pytest.mark.parametrize("draw", range(10), indirect=True)
 def test_five_runs_each_killed_before_end_with_what_pendo_counts(
     draw: random.Random, sides: Sides

@@ -30,7 +30,7 @@ PAGE = (
 SCHEMAS = Path("..", "shared", "hub-schemas")
 
 
-@pytest.fixture(params=FILES)
+@pytest.fixture(scope="module", params=FILES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -40,7 +40,7 @@ def definition(name: str, project: Path) -> Definition:
     return _loaded(project / FILES[name])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def about(name: str) -> Definition:
     command = [Path(sys.executable).with_name(name), "--about", "--format=json"]
     said = subprocess.run(command, check=True, capture_output=True, text=True)

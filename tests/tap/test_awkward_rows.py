@@ -104,6 +104,7 @@ def test_metadata_and_lists_with_nul_are_cleaned_too(
     assert sum("U+0000" in r.getMessage() for r in caplog.records) == 2
 
 
+@pytest.mark.whole
 def test_no_stream_hands_nul_on(
     tap: TapRunner, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,7 @@ def test_a_day_keeps_its_place_while_the_look_back_reads_others(
         assert window["row_count"] == len(rows)
 
 
+@pytest.mark.whole
 def test_a_place_without_anonymous_visitors_does_not_serve_for_all(
     tap: TapRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
