@@ -96,6 +96,10 @@ def _answering(act: Act) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             value = await act(request)
+        except KeyError as error:
+            name = error.args[0] if error.args else "?"
+            text = f"`{name}` is missing or not known: the query, the body or the path must name it"
+            return JSONResponse({"error": text}, 400)
         except (ValueError, LookupError, TypeError, JSONDecodeError) as error:
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
         return Response(msgspec.json.encode(value), media_type="application/json")

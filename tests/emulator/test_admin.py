@@ -136,7 +136,19 @@ def test_calls(admin: Any) -> None:
     ],
 )
 def test_bad_input_is_a_400_with_the_reason(admin: Any, verb: str, path: str, body: Any) -> None:
-    assert admin(verb, path, body, status=400)["error"]
+    error = admin(verb, path, body, status=400)["error"]
+    assert error
+    assert "KeyError" not in error
+
+
+def test_what_a_path_needs_is_named(admin: Any) -> None:
+    asked = ("GET", "/truth/sums?source=pageEvents"), ("DELETE", "/definitions/nothing/x")
+    errors = [admin(*one, status=400)["error"] for one in asked]
+
+    assert [error.partition(" is missing or not known")[0] for error in errors] == [
+        "`first`",
+        "`nothing`",
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
