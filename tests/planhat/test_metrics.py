@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import operator
 import typing as t
 from datetime import timedelta
 
@@ -27,6 +30,8 @@ if t.TYPE_CHECKING:
 
 D9, D10 = "2026-03-09", "2026-03-10"
 HEALTH = schema("health", "account_id", "visitor_id", "score", "window_start", "read_at")
+# scores whose sum depends on the order in which they are added
+LARGE = [100000000.13, 0.85, 0.76, 0.26]
 SEATS = schema("seats", "account_id", "seats", "read_at")
 
 
@@ -97,10 +102,15 @@ def test_rows_of_events_are_summed_or_counted_by_day(
     assert values(target, external_id="acme") == [(D9, expected)]
 
 
+def added(scores: t.Iterable[float]) -> float:
+    """Add one after the other, as `sum` no longer does."""
+    return functools.reduce(operator.add, scores)
+
+
 def test_a_sum_in_another_order_is_no_change(target: TargetRunner, either_ledger: str) -> None:
     del either_ledger
     scores = [0.1, 0.2, 0.3]
-    assert sum(scores) != sum(reversed(scores))
+    assert added(scores) != added(reversed(scores))
     for hours, order in enumerate([scores, scores[::-1], [*scores, 1e-6]]):
         rows = [health(score, at(hours), visitor_id=f"u{score}") for score in order]
         target.run(
@@ -109,6 +119,19 @@ def test_a_sum_in_another_order_is_no_change(target: TargetRunner, either_ledger
         )
 
     assert values(target) == [(D9, pytest.approx(0.6)), (D9, pytest.approx(0.600001))]
+
+
+def test_a_large_sum_in_another_order_adds_nothing(target: TargetRunner) -> None:
+    orders = sorted(itertools.permutations(LARGE), key=added)
+    assert added(orders[0]) < added(orders[-1])
+    for hours, order in enumerate((orders[0], orders[-1])):
+        rows = [health(score, at(hours), visitor_id=f"u{score}") for score in order]
+        target.run(
+            *daily(*rows, read=at(hours)),
+            **metric(aggregate="sum", value="score", on_change="delta"),
+        )
+
+    assert values(target) == [(D9, pytest.approx(sum(LARGE)))]
 
 
 def test_a_sum_that_was_given_up_stays_so_in_another_order(target: TargetRunner) -> None:
