@@ -129,10 +129,12 @@ def show(arrivals: Sequence[Arrival]) -> str:
 
 
 def _tables(connection: psycopg.Connection) -> dict[str, bool]:
-    """Each table of the schema, and whether target-postgres marks deleted rows in it."""
+    """Each table of the schema, and whether target-postgres marks deleted rows in it; no views."""
     query = (
         "select table_name::text, bool_or(column_name = '_sdc_deleted_at')"
-        " from information_schema.columns where table_schema = %s group by table_name"
+        " from information_schema.columns join information_schema.tables"
+        " using (table_schema, table_name)"
+        " where table_schema = %s and table_type = 'BASE TABLE' group by table_name"
     )
     return dict(connection.execute(query, [SCHEMA]).fetchall())
 

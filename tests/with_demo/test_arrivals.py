@@ -35,6 +35,7 @@ FIRST_LOAD = (
     "insert into tap_pendo.feature_events select 'v' from generate_series(1, 1234)",
     "create table tap_pendo.page_events (row_id text)",
     "create table tap_pendo.my_aggregation (n int)",
+    "create view tap_pendo.current_features as select * from tap_pendo.features",
     """create table tap_pendo.sync_windows
     (stream text, window_start timestamp, window_end timestamp)""",
     """insert into tap_pendo.sync_windows values
