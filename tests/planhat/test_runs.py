@@ -109,6 +109,14 @@ def test_rows_that_are_gone_from_a_newer_read_count_nothing(target: TargetRunner
     assert target.sums == {U2: 6}
 
 
+def test_a_newer_read_of_one_app_leaves_the_rows_of_others(target: TargetRunner) -> None:
+    target.run(*whole(event(day(9, 8), count=5), event(day(9, 8), count=2, app=2)))
+    of_one = event(day(9, 8), count=6, read=LATER), window(day(9), day(10), LATER, app_ids="1")
+    target.run(WINDOWS, *FEATURES, EVENTS, *of_one, state({"at": 2}))
+
+    assert target.sums == {U2: 6 + 2}
+
+
 def test_a_window_without_its_row_counts_nothing(target: TargetRunner) -> None:
     report = target.run(WINDOWS, *FEATURES, EVENTS, event(day(9, 8)), state({"at": 1}))
 
